@@ -53,7 +53,7 @@ step_fuzz() {
 
 step_embedding() { .ci/check-embedding; }
 
-step_clients() { Tests/Clients/run.sh; }
+step_clients() { Tests/Clients/run.sh --all; }
 
 # --- running them ------------------------------------------------------------------------------------------------------
 
