@@ -1,8 +1,8 @@
 import ArgumentParser
 import DisaggCore
 import Logging
-import NIOCore
 import ServiceLifecycle
+import UnixSignals
 
 /// `disagg-launch simulate`: one simulated engine in the foreground.
 struct SimulateCommand: AsyncParsableCommand {
@@ -14,11 +14,11 @@ struct SimulateCommand: AsyncParsableCommand {
             a ledger of KV blocks (GET /sim/kv). It stops at SIGINT or SIGTERM.
             """)
 
-    @Option(help: "Half of a generation it serves: prefill, decode or both.")
+    @Option(help: "Half of a generation it serves: prefill, decode or both.", transform: choice)
     var role: SimulatedEngineConfiguration.Role = .both
-    @Option(help: "Hand-off protocol: lmcache, lmcache-legacy, nixl, plain or none.")
+    @Option(help: "Hand-off protocol: lmcache, lmcache-legacy, nixl, plain or none.", transform: choice)
     var handoff: HandoffKind = .none
-    @Option(help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).")
+    @Option(help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).", transform: choice)
     var firstToken: FirstTokenSource = .decode
     @Option(help: "Model name it serves.")
     var model = "meta-llama/Llama-3.1-8B-Instruct"
@@ -80,7 +80,7 @@ struct SimulateCommand: AsyncParsableCommand {
         configuration.notifyEndpoint = Endpoint(host: notifyHost, port: notifyPort)
         configuration.sideChannelHost = sideChannelHost
         configuration.sideChannelPort = sideChannelPort
-        configuration.leaseDuration = .seconds(Int64(leaseSeconds))
+        configuration.leaseDuration = .seconds(leaseSeconds)
         configuration.speed = speed
         configuration.timing = TimingTable.all.first { $0.name == timing } ?? .h200Llama8B
         configuration.endProbability = endProbability
@@ -97,6 +97,11 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 }
 
-extension SimulatedEngineConfiguration.Role: ExpressibleByArgument {}
-extension HandoffKind: @retroactive ExpressibleByArgument {}
-extension FirstTokenSource: @retroactive ExpressibleByArgument {}
+/// Reads an enumeration's raw value; the complaint lists the values there are.
+private func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Value where Value.RawValue == String {
+    guard let value = Value(rawValue: text) else {
+        let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("there is no '\(text)'; use one of \(names)")
+    }
+    return value
+}

@@ -1,5 +1,3 @@
-package import NIOCore
-
 /// What one simulated engine is and how it behaves.
 package struct SimulatedEngineConfiguration: Sendable {
     /// The half of a generation the engine serves.
@@ -45,7 +43,7 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// NIXL: `VLLM_NIXL_SIDE_CHANNEL_PORT`; 0 lets the system choose.
     package var sideChannelPort = 0
     /// NIXL: how long a finished prefill's blocks wait for their reader (`kv_lease_duration`).
-    package var leaseDuration = TimeAmount.seconds(30)
+    package var leaseDuration = Duration.seconds(30)
     /// vLLM's KV block, in tokens.
     package var blockTokens = 16
 
@@ -61,9 +59,9 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// How often a step picks the end of the text, 0...1.
     package var endProbability = 0.02
     /// uvicorn closes a connection this long after its last answer (`VLLM_HTTP_TIMEOUT_KEEP_ALIVE`).
-    package var keepAlive = TimeAmount.seconds(5)
+    package var keepAlive = Duration.seconds(5)
     /// From the death of the engine core to the end of the HTTP server.
-    package var deathDelay = TimeAmount.milliseconds(100)
+    package var deathDelay = Duration.milliseconds(100)
     /// Bodies kept for `GET /sim/requests`.
     package var loggedBodies = 64
 

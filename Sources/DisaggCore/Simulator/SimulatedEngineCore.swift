@@ -55,6 +55,9 @@ final class SimulatedEngineCore {
         scheduler.onPrefilled = { [weak self] in self?.prefilled($0, run: $1) }
         scheduler.onStepped = { [weak self] in self?.stepped($0) }
         startHandoff()
+        if let notify = configuration.notify, let endpoint = configuration.notifyEndpoint {
+            sendNotification = { _, id in notify(endpoint.host, endpoint.port, id) }
+        }
     }
 
     /// The `date` header's value, made once a second.
@@ -97,7 +100,7 @@ final class SimulatedEngineCore {
         active = [:]
         for request in requests { request.fail(.engineDead) }
         scheduler.close()
-        loop.assumeIsolated().scheduleTask(in: configuration.deathDelay) { self.close(resetting: false) }
+        loop.assumeIsolated().scheduleTask(in: TimeAmount(configuration.deathDelay)) { self.close(resetting: false) }
     }
 
     /// The process is gone: nothing is answered, connections are reset.
