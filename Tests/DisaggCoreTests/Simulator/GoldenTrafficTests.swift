@@ -48,7 +48,7 @@ struct GoldenTrafficTests {
         // The captured prompts were longer than ours.
         func withoutUsage(_ text: String) -> String {
             guard let start = text.firstRange(of: "\"usage\":{")?.upperBound else { return text }
-            return text[..<start] + text[start...].drop { $0 != "}" }
+            return String(text[..<start]) + String(text[start...].drop { $0 != "}" })
         }
         let expected = withoutUsage(Self.normalised(try Self.load(file)))
         let pair = try await LMCachePair()

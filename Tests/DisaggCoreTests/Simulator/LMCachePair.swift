@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 @testable import DisaggCore
 
 /// Notifications as the prefill engine sent them, to be waited for.
-final class NotificationInbox: Sendable {
+final class PrefillNotices: Sendable {
     private let state = NIOLockedValueBox<(counts: [String: Int], waiters: [(String, Int, CheckedContinuation<Void, Never>)])>(
         ([:], []))
 
@@ -37,7 +37,7 @@ struct LMCachePair {
     let decodeEngine: SimulatedEngine
     let prefill: RawHTTPClient
     let decode: RawHTTPClient
-    let inbox = NotificationInbox()
+    let notices = PrefillNotices()
 
     init(
         firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, endProbability: Double = 0.02
@@ -51,7 +51,7 @@ struct LMCachePair {
         decode = RawHTTPClient(port: try await decodeEngine.start())
         configuration.role = .prefill
         configuration.notifyEndpoint = Endpoint(host: "localhost", port: 1)
-        configuration.notify = { [inbox] _, _, id in inbox.add(id) }
+        configuration.notify = { [notices] _, _, id in notices.add(id) }
         prefillEngine = SimulatedEngine(configuration: configuration)
         prefill = RawHTTPClient(port: try await prefillEngine.start())
     }

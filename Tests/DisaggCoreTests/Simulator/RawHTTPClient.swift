@@ -91,10 +91,10 @@ final class RawConnection: Sendable {
         var bytes: [UInt8] = []
         for await piece in stream {
             bytes.append(contentsOf: piece)
-            let tail = bytes.suffix(5)
-            let mayBeComplete = tail.elementsEqual("0\r\n\r\n".utf8) || !bytes.starts(with: "HTTP/1.1 200".utf8)
-                || bytes.count < 65_536
-            if mayBeComplete, RawResponseParser.parse(bytes).isComplete || until(bytes) { break }
+            // A whole parse for each piece would make long streams quadratic.
+            let isStream = bytes.starts(with: "HTTP/1.1 200".utf8) && bytes.count > 512
+            let mayBeComplete = !isStream || bytes.suffix(5).elementsEqual("0\r\n\r\n".utf8)
+            if until(bytes) || ((mayBeComplete || piece.count > 512) && RawResponseParser.parse(bytes).isComplete) { break }
         }
         return RawResponse(bytes)
     }
