@@ -73,11 +73,15 @@ struct GenerationRequestParser {
         try check(request, temperature: temperature)
         request.prompts = try prompts(reader, endpoint)
         try checkLengths(request)
-        if endpoint == .chat { request.forcedTool = try forcedTool(fields, path: endpoint.path, prompt: request.prompts) }
+        if endpoint == .chat {
+            request.forcedTool = try forcedTool(fields, path: endpoint.path, prompt: request.prompts)
+        }
         return request
     }
 
-    private func logprobs(_ reader: FieldReader, _ endpoint: GenerationRequest.Endpoint) throws(SimulatedAPIError) -> Int? {
+    private func logprobs(_ reader: FieldReader, _ endpoint: GenerationRequest.Endpoint) throws(SimulatedAPIError)
+        -> Int?
+    {
         var count = try reader.int(endpoint == .chat ? "top_logprobs" : "logprobs")
         if endpoint == .chat {
             let isWanted = try reader.bool("logprobs") ?? false
@@ -94,7 +98,8 @@ struct GenerationRequestParser {
     private func check(_ request: GenerationRequest, temperature: Double) throws(SimulatedAPIError) {
         if let maximum = request.maximumTokens {
             guard maximum >= 1 || (maximum == 0 && request.echoes) else {
-                throw .invalid("max_tokens must be at least 1, got \(maximum).", parameter: "max_tokens", value: maximum)
+                throw .invalid(
+                    "max_tokens must be at least 1, got \(maximum).", parameter: "max_tokens", value: maximum)
             }
             guard maximum <= maximumModelLength else {
                 throw .invalid(
@@ -124,7 +129,9 @@ struct GenerationRequestParser {
     {
         if endpoint == .chat {
             // Ids the proxy already has replace the template's (vLLM 0.33, renderers/online_renderer.py 112-157).
-            if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty { return [ids] }
+            if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty {
+                return [ids]
+            }
             return [try SimulatedChatTemplate.tokens(reader.fields, path: endpoint.path)]
         }
         guard let prompt = reader.fields["prompt"] else {

@@ -14,7 +14,8 @@ extension SimulatedEngineCore {
             log.rejected += 1
             return exchange.fail(
                 SimulatedAPIError(
-                    status: faults.refuseStatus, message: "refused by an injected fault", type: "ServiceUnavailableError"))
+                    status: faults.refuseStatus, message: "refused by an injected fault",
+                    type: "ServiceUnavailableError"))
         }
         guard !ledger.dead else {
             log.rejected += 1

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DisaggCore
 
-@Suite("Simulated engine faults")
+@Suite("Simulated engine faults", .timeLimit(.minutes(3)))
 struct EngineFaultTests {
     private let configuration = SimulatedEngineConfiguration(role: .both, handoff: .none)
 
@@ -40,7 +40,7 @@ struct EngineFaultTests {
             try await engine.inject(faults)
             let connection = try await RawConnection(port: client.port)
             try await connection.send(RawHTTPClient.request("POST", "/v1/completions", body: #"{"prompt":"x"}"#))
-            while try await engine.receivedRequests().total == 0 { await Task.yield() }
+            try await eventually { !(try await engine.receivedRequests().total == 0) }
             #expect(try await client.post("/v1/completions", #"{"prompt":"x"}"#).status == 200)
             await connection.close()
         }
@@ -83,7 +83,7 @@ struct EngineFaultTests {
                     body: #"{"prompt":"x","max_tokens":32000,"ignore_eos":true,"stream":true}"#))
             _ = await connection.read { $0.count > 1_000 }
             await connection.close()
-            while try await engine.load() > 0 { await Task.yield() }
+            try await eventually { !(try await engine.load() > 0) }
             #expect(try await engine.receivedRequests().aborted == 1)
         }
     }

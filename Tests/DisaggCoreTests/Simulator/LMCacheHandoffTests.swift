@@ -3,7 +3,7 @@ import Testing
 @testable import DisaggCore
 
 /// The hazards are those of engine-facts.md, seen on real engines.
-@Suite("Simulated LMCache hand-off")
+@Suite("Simulated LMCache hand-off", .timeLimit(.minutes(3)))
 struct LMCacheHandoffTests {
     private let prompt = Array(repeating: 72, count: 600)
 
@@ -95,7 +95,8 @@ struct LMCacheHandoffTests {
     func tooFewPorts() async throws {
         let pair = try await LMCachePair(ranks: 2)
         let ports = pair.decodeEngine.receiver?.allocPorts.prefix(1).map { $0 } ?? []
-        let spec = #"{"req_id":"a","receiver_host":"127.0.0.1","receiver_init_port":\#(ports),"receiver_alloc_port":\#(ports)}"#
+        let spec =
+            #"{"req_id":"a","receiver_host":"127.0.0.1","receiver_init_port":\#(ports),"receiver_alloc_port":\#(ports)}"#
         let response = try await pair.prefill.post(
             "/v1/completions", #"{"prompt":"x","max_tokens":1,"kv_transfer_params":{"disagg_spec":\#(spec)}}"#)
         #expect(response.status == 500)
@@ -112,9 +113,9 @@ struct LMCacheHandoffTests {
             let connection = try await RawConnection(port: pair.prefill.port)
             let body = pair.prefillBody("r1", #""prompt":\#(prompt)"#, returnsFirstToken: returnsFirstToken)
             try await connection.send(RawHTTPClient.request("POST", "/v1/completions", body: body))
-            while try await pair.prefillEngine.load() == 0 { await Task.yield() }
+            try await eventually { !(try await pair.prefillEngine.load() == 0) }
             await connection.close()
-            while try await pair.prefillEngine.receivedRequests().aborted == 0 { await Task.yield() }
+            try await eventually { !(try await pair.prefillEngine.receivedRequests().aborted == 0) }
             #expect(try await pair.prefillEngine.ledger().dead == returnsFirstToken)
             if !returnsFirstToken {
                 try await pair.prefillEngine.inject(SimulatedFaults())
@@ -140,11 +141,11 @@ struct LMCacheHandoffTests {
             RawHTTPClient.request(
                 "POST", "/v1/completions",
                 body: #"{"prompt":"x","max_tokens":1,"kv_transfer_params":{"disagg_spec":\#(spec)}}"#))
-        while try await pair.prefillEngine.ledger().held == 0 { await Task.yield() }
+        try await eventually { !(try await pair.prefillEngine.ledger().held == 0) }
         let next = try await RawConnection(port: pair.prefill.port)
         try await next.send(
             RawHTTPClient.request("POST", "/v1/completions", body: pair.prefillBody("r2", #""prompt":"y""#)))
-        while try await pair.prefillEngine.ledger().held < 2 { await Task.yield() }
+        try await eventually { !(try await pair.prefillEngine.ledger().held < 2) }
         #expect(try await pair.prefillEngine.load() == 2)
         #expect(pair.notices.count("r2") == 0)
         await stuck.close()
@@ -158,7 +159,7 @@ struct LMCacheHandoffTests {
         for text in ["x", "y"] {
             _ = try await pair.prefill.post("/v1/completions", pair.prefillBody("same", #""prompt":"\#(text)""#))
         }
-        while try await pair.prefillEngine.ledger().protocolViolations == 0 { await Task.yield() }
+        try await eventually { !(try await pair.prefillEngine.ledger().protocolViolations == 0) }
         #expect(pair.notices.count("same") == 1)
         #expect(try await pair.decodeEngine.ledger().protocolViolations == 1)
         await pair.shutdown()

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DisaggCore
 
-@Suite("Simulated NIXL hand-off")
+@Suite("Simulated NIXL hand-off", .timeLimit(.minutes(3)))
 struct NIXLHandoffTests {
     private static let ask = #""kv_transfer_params":{"do_remote_decode":true,"do_remote_prefill":false}"#
 
@@ -60,7 +60,7 @@ struct NIXLHandoffTests {
             let transfer = try await prefill(prefillClient)
             let response = try await decodeClient.post("/v1/completions", decodeBody(transfer, maximum: 999_999))
             #expect(response.status == 400)
-            while try await prefillEngine.ledger().held > 0 { await Task.yield() }
+            try await eventually { !(try await prefillEngine.ledger().held > 0) }
             #expect(try await prefillEngine.ledger().isClean)
         }
     }
@@ -74,11 +74,11 @@ struct NIXLHandoffTests {
             let transfer = try await prefill(prefillClient)
             let connection = try await RawConnection(port: decodeClient.port)
             try await connection.send(RawHTTPClient.request("POST", "/v1/completions", body: decodeBody(transfer)))
-            while try await decodeEngine.receivedRequests().total == 0 { await Task.yield() }
+            try await eventually { !(try await decodeEngine.receivedRequests().total == 0) }
             await connection.close()
-            while try await prefillEngine.ledger().held > 0 { await Task.yield() }
+            try await eventually { !(try await prefillEngine.ledger().held > 0) }
             #expect(try await prefillEngine.ledger().isClean)
-            while try await decodeEngine.load() > 0 { await Task.yield() }
+            try await eventually { !(try await decodeEngine.load() > 0) }
         }
     }
 
@@ -86,7 +86,7 @@ struct NIXLHandoffTests {
     func expired() async throws {
         try await withPair(lease: .milliseconds(1)) { prefillEngine, _, prefillClient, decodeClient in
             let transfer = try await prefill(prefillClient)
-            while try await prefillEngine.ledger().held > 0 { await Task.yield() }
+            try await eventually { !(try await prefillEngine.ledger().held > 0) }
             let ledger = try await prefillEngine.ledger()
             #expect(ledger.expired == 1 && ledger.leaked == 3)
             let response = try await decodeClient.post("/v1/completions", decodeBody(transfer))
@@ -108,7 +108,8 @@ struct NIXLHandoffTests {
     @Test("parameters of an unknown engine: a 500, in a stream an error event and [DONE]")
     func unknown() async throws {
         try await withPair { prefillEngine, _, prefillClient, decodeClient in
-            let transfer = try await prefill(prefillClient).replacing("remote_engine_id\":\"", with: "remote_engine_id\":\"x")
+            let transfer = try await prefill(prefillClient).replacing(
+                "remote_engine_id\":\"", with: "remote_engine_id\":\"x")
             #expect(try await decodeClient.post("/v1/completions", decodeBody(transfer)).status == 500)
             #expect(try await prefillEngine.ledger().unknownPulls == 1)
             let body = String(decodeBody(transfer).dropLast()) + #","stream":true}"#
@@ -128,9 +129,9 @@ struct NIXLHandoffTests {
             let connection = try await RawConnection(port: prefillClient.port)
             try await connection.send(
                 RawHTTPClient.request("POST", "/v1/completions", body: #"{"prompt":"x","max_tokens":1,\#(Self.ask)}"#))
-            while try await prefillEngine.load() == 0 { await Task.yield() }
+            try await eventually { !(try await prefillEngine.load() == 0) }
             await connection.close()
-            while try await prefillEngine.load() > 0 { await Task.yield() }
+            try await eventually { !(try await prefillEngine.load() > 0) }
             #expect(try await prefillEngine.ledger().isClean)
         }
     }
