@@ -38,7 +38,8 @@ public struct Deployment: Sendable, Hashable {
                     host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
             }
             return Backend(
-                id: "\(role.rawValue)-\(index)", role: role, host: endpoint.host, port: endpoint.port, receiver: receiver)
+                id: "\(role.rawValue)-\(index)", role: role, host: endpoint.host, port: endpoint.port,
+                receiver: receiver)
         }
     }
 

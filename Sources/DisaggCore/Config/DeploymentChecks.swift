@@ -1,0 +1,109 @@
+/// Finds contradictions between fields that are each fine alone.
+package enum DeploymentChecks {
+    /// Most ranks in one group: bounds the work of the checks, and no deployment on one machine comes near.
+    private static let maximumRanks = 4096
+
+    /// Adds what contradicts to the reader's problems.
+    package static func run(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        var countable = true
+        for role in BackendRole.allCases {
+            let group = deployment.group(role)
+            let (ranks, overflow) = group.worldSize.multipliedReportingOverflow(by: group.endpoints.count)
+            if overflow || ranks > maximumRanks {
+                reader.note("expected at most \(maximumRanks) ranks in all, got \(ranks)", at: role.rawValue)
+                countable = false
+            }
+        }
+        guard countable else { return }
+        for role in BackendRole.allCases { checkGroup(deployment, role, &reader) }
+        checkParallelism(deployment, &reader)
+        checkBuffers(deployment, &reader)
+        checkPorts(deployment, &reader)
+        if deployment.model.contains("@"), [.lmcache, .lmcacheLegacy].contains(deployment.handoff) {
+            reader.note("expected no \"@\" in the name, LMCache's keys are split there", at: "model")
+        }
+    }
+
+    private static func checkGroup(_ deployment: Deployment, _ role: BackendRole, _ reader: inout ConfigReader) {
+        let group = deployment.group(role)
+        let section = role.rawValue
+        let engines = group.endpoints.count
+        if !group.gpus.isEmpty, group.gpus.count != engines * group.worldSize {
+            reader.note(
+                "expected \(engines * group.worldSize) GPUs (\(engines) engines of \(group.worldSize) ranks), "
+                    + "got \(group.gpus.count)", at: "\(section).gpus")
+        }
+        if !group.urls.isEmpty, reader.marks["\(section).replicas"] != nil, group.replicas != group.urls.count {
+            reader.note(
+                "expected \(group.urls.count), one for each of \(section).urls, got \(group.replicas); leave it out",
+                at: "\(section).replicas")
+        }
+        guard !group.explicitReceiverPorts.isEmpty else { return }
+        if group.explicitReceiverPorts.count != engines {
+            reader.note(
+                "expected \(engines) entries, one for each engine, got \(group.explicitReceiverPorts.count)",
+                at: "\(section).receiverPorts")
+        }
+        for (index, ports) in group.explicitReceiverPorts.enumerated() {
+            for (name, list) in [("init", ports.initPorts), ("alloc", ports.allocPorts)]
+            where list.count != group.worldSize {
+                reader.note(
+                    "expected \(group.worldSize) ports, one for each rank, got \(list.count)",
+                    at: "\(section).receiverPorts[\(index)].\(name)")
+            }
+        }
+    }
+
+    /// Sender rank *i* writes into receiver rank *i*, so both sides need the same ranks (lmcache-config §3.4).
+    private static func checkParallelism(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff) else { return }
+        let fields: [(String, KeyPath<EngineGroup, Int>)] = [
+            ("tensorParallel", \.tensorParallel), ("pipelineParallel", \.pipelineParallel),
+        ]
+        for (name, field) in fields {
+            let prefill = deployment.prefill[keyPath: field]
+            let decode = deployment.decode[keyPath: field]
+            if prefill != decode {
+                let path = reader.marks["decode.\(name)"] != nil ? "decode.\(name)" : "prefill.\(name)"
+                reader.note(
+                    "the \(deployment.handoff.rawValue) hand-off needs the same \(name) on both sides, "
+                        + "got prefill \(prefill) and decode \(decode)", at: path)
+            }
+        }
+    }
+
+    private static func checkBuffers(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff),
+            let chunk = LMCacheFile.chunkBytes(deployment)
+        else { return }
+        let buffers = [
+            ("prefillBufferBytes", deployment.lmcache.prefillBufferBytes),
+            ("decodeBufferBytes", deployment.lmcache.decodeBufferBytes),
+        ]
+        for (name, bytes) in buffers where bytes < chunk {
+            reader.note(
+                "expected at least one chunk of \(deployment.lmcache.chunkSize) tokens, "
+                    + "\(ConfigText.text(bytes: chunk)) for this model, got \(ConfigText.text(bytes: bytes))",
+                at: "lmcache.\(name)")
+        }
+    }
+
+    private static func checkPorts(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        let claims = deployment.portClaims
+        var byPort: [Int: [PortClaim]] = [:]
+        for claim in claims {
+            let port = claim.endpoint.port
+            if port > 65535 {
+                reader.note(
+                    "the \(claim.purpose) port of \(claim.process) would be \(port), above 65535", at: claim.path)
+                continue
+            }
+            if let other = byPort[port]?.first(where: { $0.conflicts(with: claim) }) {
+                reader.note(
+                    "port \(port) is wanted twice: \(claim.process) (\(claim.purpose)) and \(other.process) "
+                        + "(\(other.purpose), \(other.path))", at: claim.path)
+            }
+            byPort[port, default: []].append(claim)
+        }
+    }
+}

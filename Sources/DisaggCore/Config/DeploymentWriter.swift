@@ -1,0 +1,83 @@
+/// Writes a deployment as the YAML file that loads back equal to it.
+package enum DeploymentWriter {
+    /// The file's text: every field, in a fixed order, defaults included, so the file also shows what is in force.
+    package static func yaml(_ deployment: Deployment) -> String {
+        var lines = [
+            "# The deployment as it was resolved: every field is written out, defaults included.",
+            "model: \(YAMLText.scalar(deployment.model))",
+            "handoff: \(YAMLText.scalar(deployment.handoff.rawValue))",
+            "firstToken: \(deployment.firstToken.rawValue)",
+            "engine: \(deployment.engine.rawValue)",
+        ]
+        lines.append("prefill:")
+        lines += group(deployment.prefill)
+        lines.append("decode:")
+        lines += group(deployment.decode)
+        lines.append("proxy:")
+        lines += proxy(deployment.proxy)
+        lines += [
+            "lmcache:",
+            "  chunkSize: \(deployment.lmcache.chunkSize)",
+            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
+            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
+            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
+            "simulator:",
+            "  speed: \(deployment.simulator.speed)",
+        ]
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func group(_ group: EngineGroup) -> [String] {
+        var lines = [
+            "  replicas: \(group.urls.isEmpty ? group.replicas : group.urls.count)",
+            "  tensorParallel: \(group.tensorParallel)",
+            "  pipelineParallel: \(group.pipelineParallel)",
+            "  host: \(YAMLText.scalar(group.host))",
+            "  port: \(group.port)",
+        ]
+        if !group.urls.isEmpty {
+            lines.append("  urls: \(YAMLText.list(group.urls.map { YAMLText.quoted($0.description) }))")
+        }
+        if let host = group.receiverHost { lines.append("  receiverHost: \(YAMLText.scalar(host))") }
+        lines += ["  initPort: \(group.initPort)", "  allocPort: \(group.allocPort)"]
+        if !group.explicitReceiverPorts.isEmpty {
+            lines.append("  receiverPorts:")
+            for ports in group.explicitReceiverPorts {
+                let initPorts = YAMLText.list(ports.initPorts.map(String.init))
+                let allocPorts = YAMLText.list(ports.allocPorts.map(String.init))
+                lines.append("    - {init: \(initPorts), alloc: \(allocPorts)}")
+            }
+        }
+        if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
+        if !group.extraArguments.isEmpty {
+            lines.append("  extraArgs:")
+            lines += group.extraArguments.map { "    - \(YAMLText.quoted($0))" }
+        }
+        if !group.environment.isEmpty {
+            lines.append("  env:")
+            for (name, value) in group.environment.sorted(by: { $0.key < $1.key }) {
+                lines.append("    \(YAMLText.scalar(name)): \(YAMLText.quoted(value))")
+            }
+        }
+        return lines
+    }
+
+    private static func proxy(_ proxy: ProxySettings) -> [String] {
+        var lines = [
+            "  listen: \(YAMLText.quoted(proxy.listen.description))",
+            "  notify: \(YAMLText.quoted(proxy.notify.description))",
+        ]
+        if let threads = proxy.threads { lines.append("  threads: \(threads)") }
+        return lines + [
+            "  maxBody: \(ConfigText.text(bytes: proxy.maximumBodyBytes))",
+            "  maxHead: \(ConfigText.text(bytes: proxy.maximumHeadBytes))",
+            "  requestReadTimeout: \(ConfigText.text(proxy.requestReadTimeout))",
+            "  connectTimeout: \(ConfigText.text(proxy.connectTimeout))",
+            "  prefillTimeout: \(ConfigText.text(proxy.prefillTimeout))",
+            "  notificationTimeout: \(ConfigText.text(proxy.notificationTimeout))",
+            "  decodeIdleTimeout: \(ConfigText.text(proxy.decodeIdleTimeout))",
+            "  drainTimeout: \(ConfigText.text(proxy.drainTimeout))",
+        ]
+    }
+}

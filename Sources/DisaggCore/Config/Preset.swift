@@ -1,0 +1,80 @@
+/// A deployment file that comes with the package, to start from.
+package struct Preset: Sendable, Hashable {
+    /// What it is called on the command line.
+    package var name: String
+    /// What it is, in one line.
+    package var summary: String
+    /// The deployment file, comments included.
+    package var yaml: String
+
+    /// All presets, smallest first.
+    package static let all = [
+        Preset(
+            name: "1p1d", summary: "one prefill and one decode engine: the smallest disaggregated deployment, 2 GPUs",
+            prefill: 1, decode: 1),
+        Preset(
+            name: "xp1d", summary: "two prefill engines share one decode engine: long prompts, short answers, 3 GPUs",
+            prefill: 2, decode: 1),
+        Preset(
+            name: "xpyd", summary: "two prefill and two decode engines: any prefill can feed any decode, 4 GPUs",
+            prefill: 2, decode: 2),
+    ]
+
+    /// The preset of that name; nil where there is none. Case counts for nothing.
+    package static func named(_ name: String) -> Preset? {
+        all.first { $0.name == name.lowercased() }
+    }
+
+    private init(name: String, summary: String, prefill: Int, decode: Int) {
+        self.name = name
+        self.summary = summary
+        func engines(_ count: Int) -> String { count == 1 ? "one engine" : "\(count) engines" }
+        func ports(_ first: Int, _ count: Int) -> String {
+            count == 1 ? "\(first)" : "\(first) to \(first + count - 1)"
+        }
+        yaml = """
+            # \(name): \(summary).
+            # Start it with `disagg-launch up \(name)`, or save this text, edit it and start that file.
+            # Without a GPU the engines are simulated. Fields that are left out keep their defaults.
+
+            # Hugging Face name or local path; the same text on every engine.
+            model: meta-llama/Llama-3.1-8B-Instruct
+
+            # How the KV cache gets from prefill to decode: lmcache, lmcache-legacy, nixl, plain or none.
+            handoff: lmcache
+
+            # Who samples the first token. decode: the whole API works. prefill: lowest time to first token.
+            firstToken: decode
+
+            # vllm, simulated, or auto: vllm where a GPU is found.
+            engine: auto
+
+            # Computes prompts: \(engines(prefill)), HTTP on \(ports(8100, prefill)).
+            prefill:
+              replicas: \(prefill)
+              tensorParallel: 1        # GPUs for each engine
+              port: 8100               # engine i listens on 8100 + i
+
+            # Generates tokens: \(engines(decode)), HTTP on \(ports(8200, decode)).
+            decode:
+              replicas: \(decode)
+              tensorParallel: 1        # lmcache needs the same number as in prefill
+              port: 8200
+              initPort: 7300           # LMCache's KV receivers: \(ports(7300, decode)) and \(ports(7400, decode)), each rank its own
+              allocPort: 7400
+
+            # What clients talk to: an OpenAI-compatible server.
+            proxy:
+              listen: 0.0.0.0:9000
+              notify: localhost:7500   # prefill engines report finished transfers here
+              prefillTimeout: 300s     # a prompt must be computed within this time
+              drainTimeout: 30s        # after Ctrl-C, answers in progress have this long to end
+
+            # GPU memory for KV in transit, for each rank, beside vLLM's own; 2GiB holds 16384 tokens of an 8B model.
+            lmcache:
+              prefillBufferBytes: 2GiB
+              decodeBufferBytes: 4GiB
+
+            """
+    }
+}

@@ -1,0 +1,103 @@
+/// The `vllm serve` command of one engine.
+///
+/// Flags and variables as vLLM 0.33.0 and LMCache 0.5.6 take them: handoff-protocols §0.10, lmcache-config §3.3.
+package enum VLLMCommand {
+    /// Builds the command.
+    ///
+    /// - Parameters:
+    ///   - role: the engine's role.
+    ///   - replica: its index in the role's group.
+    ///   - places: where `vllm` is and where files go.
+    package static func make(
+        _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
+    ) -> EngineCommand {
+        let group = deployment.group(role)
+        let endpoints = group.endpoints
+        let endpoint =
+            endpoints.indices.contains(replica)
+            ? endpoints[replica] : Endpoint(host: group.host, port: group.port + replica)
+        let name = "\(role.rawValue)-\(replica)"
+        var arguments = [
+            places.vllm, "serve", deployment.model, "--host", endpoint.host, "--port", "\(endpoint.port)",
+        ]
+        if group.tensorParallel > 1 { arguments += ["--tensor-parallel-size", "\(group.tensorParallel)"] }
+        if group.pipelineParallel > 1 { arguments += ["--pipeline-parallel-size", "\(group.pipelineParallel)"] }
+        switch deployment.handoff {
+        case .lmcache, .lmcacheLegacy:
+            // With vLLM's own prefix cache on, chunks it holds already are never fetched, so never freed from the
+            // receiver's buffer (LMCache issue 2933).
+            arguments += ["--enforce-eager", "--no-enable-prefix-caching"]
+        case .plain: arguments += ["--enforce-eager"]
+        case .nixl, .none: break
+        }
+        if let transfer = kvTransferConfig(deployment, role, replica: replica, places: places) {
+            arguments += ["--kv-transfer-config", transfer]
+        }
+        var environment = [
+            "CUDA_VISIBLE_DEVICES": gpus(deployment, role, replica: replica).map(String.init).joined(separator: ","),
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+            "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        ]
+        var files: [EngineCommand.File] = []
+        if deployment.handoff != .none {
+            // Block hashes must be equal on both sides; Python's are random in each process without a seed.
+            environment["PYTHONHASHSEED"] = "0"
+            environment["UCX_TLS"] = "cuda_ipc,cuda_copy,tcp"
+        }
+        if let yaml = LMCacheFile.yaml(deployment, role, replica: replica) {
+            let path = places.path("lmcache-\(name).yaml")
+            files.append(.init(path: path, contents: yaml))
+            environment["LMCACHE_CONFIG_FILE"] = path
+        }
+        if deployment.handoff == .nixl {
+            environment["VLLM_NIXL_SIDE_CHANNEL_HOST"] = group.receiverHost ?? endpoint.host
+            environment["VLLM_NIXL_SIDE_CHANNEL_PORT"] = "\(deployment.sideChannelPort(role, replica: replica))"
+        }
+        environment.merge(group.environment) { _, own in own }
+        return EngineCommand(
+            name: name, arguments: arguments + group.extraArguments, environment: environment, files: files,
+            logFile: places.path("\(name).log"))
+    }
+
+    /// The GPUs of one engine: the group's own list, or counted from 0 with prefill engines first.
+    package static func gpus(_ deployment: Deployment, _ role: BackendRole, replica: Int) -> [Int] {
+        let group = deployment.group(role)
+        let first = replica * group.worldSize
+        if group.gpus.count >= first + group.worldSize { return Array(group.gpus[first..<first + group.worldSize]) }
+        // Engines that run elsewhere take no GPU here.
+        let prefillRanks =
+            deployment.prefill.urls.isEmpty ? deployment.prefill.replicas * deployment.prefill.worldSize : 0
+        let start = (role == .prefill ? 0 : prefillRanks) + first
+        return Array(start..<start + group.worldSize)
+    }
+
+    /// The value of `--kv-transfer-config`, nil without a hand-off.
+    package static func kvTransferConfig(
+        _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
+    ) -> String? {
+        let kvRole = role == .prefill ? "kv_producer" : "kv_consumer"
+        switch deployment.handoff {
+        case .lmcache, .lmcacheLegacy:
+            var extra = "\"discard_partial_chunks\":false"
+            extra += ",\"lmcache_rpc_port\":\"\(role == .prefill ? "producer" : "consumer")\(replica + 1)\""
+            if role == .decode {
+                // The token a prefill engine sampled is no part of the KV it sent (engine-facts rows 1 and 15).
+                let skipped = deployment.handoff == .lmcache && deployment.firstToken == .prefill ? 1 : 0
+                extra += ",\"skip_last_n_tokens\":\(skipped)"
+            }
+            return config("LMCacheConnectorV1", kvRole, extra: extra)
+        case .nixl:
+            return config("NixlConnector", kvRole, policy: "fail", extra: "\"kv_lease_duration\":30")
+        case .plain:
+            let path = JSONString.encode(places.path("kv-store"))
+            return config("ExampleConnector", kvRole, extra: "\"shared_storage_path\":\(path)")
+        case .none: return nil
+        }
+    }
+
+    private static func config(_ connector: String, _ role: String, policy: String? = nil, extra: String) -> String {
+        let policy = policy.map { ",\"kv_load_failure_policy\":\"\($0)\"" } ?? ""
+        return "{\"kv_connector\":\"\(connector)\",\"kv_role\":\"\(role)\"\(policy),"
+            + "\"kv_connector_extra_config\":{\(extra)}}"
+    }
+}

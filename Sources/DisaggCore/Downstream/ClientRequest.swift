@@ -1,0 +1,51 @@
+package import NIOCore
+package import NIOHTTP1
+
+/// One complete request of a client.
+package struct ClientRequest {
+    package var method: HTTPMethod
+    /// The request target as it came, query included.
+    package var target: String
+    package var headers: HTTPHeaders
+    package var body: ByteBuffer
+
+    package init(method: HTTPMethod, target: String, headers: HTTPHeaders, body: ByteBuffer) {
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+    }
+
+    /// The target without its query.
+    package var path: Substring { target.prefix { $0 != "?" } }
+}
+
+/// Serves complete requests; one for each event loop.
+package protocol ClientRequestHandler: AnyObject {
+    /// Serves a request. The answer goes to the sink, at once or later.
+    ///
+    /// - Returns: what must hear of the client from now on; nil where the answer was given at once.
+    func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)?
+    /// A client connected.
+    func opened(_ connection: DownstreamHandler)
+    /// A client's connection ended.
+    func closed(_ connection: DownstreamHandler)
+}
+
+/// Limits that hold for every client.
+package struct DownstreamLimits: Sendable {
+    /// Largest body, in bytes.
+    package var bodyBytes: Int
+    /// Largest head, in bytes.
+    package var headBytes: Int
+    /// From the first byte of a request to its last.
+    package var readTimeout: TimeAmount
+    /// Between requests.
+    package var idleTimeout = TimeAmount.seconds(75)
+
+    package init(bodyBytes: Int, headBytes: Int, readTimeout: TimeAmount) {
+        self.bodyBytes = bodyBytes
+        self.headBytes = headBytes
+        self.readTimeout = readTimeout
+    }
+}

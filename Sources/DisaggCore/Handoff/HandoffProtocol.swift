@@ -1,0 +1,125 @@
+package import NIOCore
+
+/// A prefill and a decode backend that serve one request together.
+package struct BackendPair: Sendable, Hashable {
+    package var prefill: Backend
+    package var decode: Backend
+
+    package init(prefill: Backend, decode: Backend) {
+        self.prefill = prefill
+        self.decode = decode
+    }
+}
+
+/// What one leg sends: a path and a body in pieces that go out one after another.
+package struct LegRequest: Sendable {
+    package var path: String
+    package var body: [ByteBuffer]
+
+    package init(path: String, body: [ByteBuffer]) {
+        self.path = path
+        self.body = body
+    }
+
+    /// Length of the body in bytes.
+    package var bodyBytes: Int { body.reduce(0) { $0 + $1.readableBytes } }
+}
+
+/// A way to hand a prompt's KV from prefill to decode: rules for the machine, and pure functions that rewrite bodies.
+package protocol HandoffProtocol: Sendable {
+    /// What may be cancelled, awaited, released and retried.
+    var rules: HandoffRules { get }
+
+    /// Why this request must go to a decoder alone; nil where it is handed off.
+    func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason?
+
+    /// The prefill leg.
+    func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest
+
+    /// How a complete answer of the prefill with status 2xx is to be taken.
+    func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer
+
+    /// The decode leg after a usable prefill.
+    func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest
+
+    /// The leg that frees what the prefill left behind; nil where the answer left nothing.
+    func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest?
+
+    /// What puts the prefill's first token in front of the decoder's answer; nil where the answer passes through raw.
+    func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge?
+}
+
+extension HandoffProtocol {
+    package func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer {
+        .ready
+    }
+
+    package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? { nil }
+
+    package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
+        decodeAloneLeg(request)
+    }
+
+    /// The client's request as it came, without the fields that only a router may set.
+    package func decodeAloneLeg(_ request: GenerationRequest) -> LegRequest {
+        LegRequest(path: request.endpoint.rawValue, body: LegRewriting.stripped(request))
+    }
+}
+
+/// Rewriting that every protocol shares.
+package enum LegRewriting {
+    /// Fields that steer KV transfer between engines: forgeable, so a client's are never passed on.
+    ///
+    /// `remote_host` alone would let a client make an engine connect anywhere. Source: vLLM 0.33.0
+    /// `nixl/pull_scheduler.py` 135-180; SGLang `bootstrap_*`; TensorRT-LLM `disaggregated_params`.
+    static let routerOnlyFields: [StaticString] = [
+        "kv_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room", "disaggregated_params",
+    ]
+
+    /// The body without router-only fields; the same buffer where there are none.
+    static func stripped(_ request: GenerationRequest) -> [ByteBuffer] {
+        splice(strippingFrom: request).apply(to: request.body, request.table)
+    }
+
+    /// A splice that removes the router-only fields a body has.
+    static func splice(strippingFrom request: GenerationRequest) -> JSONSplice {
+        var splice = JSONSplice()
+        let members = request.members
+        for field in routerOnlyFields where members.raw(field) != nil { splice.remove(field) }
+        return splice
+    }
+
+    /// The splice that turns a request into one that computes the prompt and one token, and answers in one piece.
+    ///
+    /// Source of each rule: vLLM 0.33.0 `sampling_params.py` 691-704 and `completion/protocol.py` 573-610: a limit below
+    /// 1, `min_tokens` above the limit and `stream_options` without `stream` are errors.
+    static func prefillSplice(_ request: GenerationRequest) -> JSONSplice {
+        var splice = splice(strippingFrom: request)
+        let members = request.members
+        splice.set("max_tokens", json: "1")
+        if members.raw("max_completion_tokens") != nil { splice.set("max_completion_tokens", json: "1") }
+        splice.set("stream", json: "false")
+        for field in ["stream_options", "min_tokens", "n", "best_of", "logprobs", "top_logprobs", "echo"]
+            as [StaticString] where members.raw(field) != nil
+        {
+            splice.remove(field)
+        }
+        return splice
+    }
+
+    /// Reasons that hold for every protocol: what the decoder alone answers best.
+    static func commonReason(_ request: GenerationRequest) -> HandoffReason? {
+        let members = request.members
+        if request.endpoint == .completions, request.promptShape == .absent { return .noPrompt }
+        if request.hasUnreadableTokenLimit { return .invalidLimit }
+        if let limit = request.tokenLimit, limit < 1 { return .invalidLimit }
+        if request.minimumTokens > request.tokenLimit ?? .max { return .invalidLimit }
+        if members.isPresent("prompt_logprobs") { return .promptLogprobs }
+        if members.isMeaningful("echo"), members.isPresent("logprobs") { return .promptLogprobs }
+        if members.isMeaningful("use_beam_search") { return .beamSearch }
+        return nil
+    }
+
+    /// A JSON array of integers.
+    static func json(_ values: [Int]) -> String { "[" + values.map(String.init).joined(separator: ",") + "]" }
+}

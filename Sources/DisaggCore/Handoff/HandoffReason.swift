@@ -1,0 +1,37 @@
+/// Why a request was served the way it was; shown in metrics, logs and the decision header.
+package enum HandoffReason: String, Sendable, CaseIterable {
+    /// Prefill and decode on different engines.
+    case disaggregated
+    /// The deployment has no hand-off.
+    case noHandoff = "no-handoff"
+    /// No prefill backend can be reached.
+    case noPrefillBackend = "no-prefill-backend"
+    /// The token limit is below 1 or unreadable: the decoder shall answer with its own error.
+    case invalidLimit = "invalid-limit"
+    /// No text prompt and no token ids: the decoder shall judge it.
+    case noPrompt = "no-prompt"
+    /// A list of prompts would leave the blocks of all but the first behind.
+    case promptList = "prompt-list"
+    /// Several choices of one prompt share one set of transfer parameters.
+    case severalChoices = "several-choices"
+    /// Prompt log-probabilities need the whole prompt computed where the answer is made.
+    case promptLogprobs = "prompt-logprobs"
+    /// Beam search.
+    case beamSearch = "beam-search"
+    /// The first token cannot come from the prefill engine: log-probabilities are asked for.
+    case firstTokenLogprobs = "first-token-logprobs"
+    /// The first token cannot come from the prefill engine: a stop string could span the seam.
+    case firstTokenStop = "first-token-stop"
+    /// The first token cannot come from the prefill engine: a parser or grammar must see the whole output.
+    case firstTokenStructured = "first-token-structured"
+    /// The first token cannot come from the prefill engine: sampling depends on the tokens already sampled.
+    case firstTokenSampling = "first-token-sampling"
+    /// The first token cannot come from the prefill engine: an option of the answer needs the whole output.
+    case firstTokenOption = "first-token-option"
+    /// The first token is part of a character or hidden; its text is only known together with the next.
+    case firstTokenPartial = "first-token-partial"
+    /// The decoder's context length is not known yet, and the request sets no token limit.
+    case contextLengthUnknown = "context-length-unknown"
+    /// The prefill failed and no other could be tried.
+    case prefillFailed = "prefill-failed"
+}

@@ -1,0 +1,121 @@
+internal import NIOCore
+
+/// LMCache PD (`enable_pd`): the prefill request names the receiver, the prefill engine pushes KV there and notifies us.
+///
+/// The prefill engine's HTTP answer does *not* mean that the KV arrived: the decode waits for one `ProxyNotif` a storing
+/// prefill rank, or for the deadline (then the decoder computes what is missing). The receiver's buffer has no eviction:
+/// pages are freed only by a decode that retrieves them. Source: LMCache 0.5.6 `pd_backend_async.py`,
+/// `vllm_v1_adapter.py` 1554-1576, 1924-1927; rows 1–7 and 15–17 of the measurements on real engines.
+///
+/// | event | rule |
+/// |---|---|
+/// | a request without `disagg_spec` reaches the prefill engine | it dies; we never send one |
+/// | the client leaves during the prefill | the prefill runs on (closing its connection kills the engine), then a throw-away decode frees the pages |
+/// | the client leaves before the decode's first byte | the decode runs on until its first byte, then it is cancelled |
+/// | the decoder rejects the request | a throw-away decode frees the pages |
+/// | the decoder cannot be connected | a new pair with a fresh id: the KV is at the dead decoder |
+/// | a notification comes after its deadline | a throw-away decode frees what arrived too late |
+///
+/// With ``FirstTokenSource/decode`` the request goes to both legs as it is and the whole API works. With
+/// ``FirstTokenSource/prefill`` the first token comes from the prefill engine and the decoder continues from token ids; a
+/// request whose first token cannot be right this way is served by the decoder alone.
+package struct LMCacheProtocol: HandoffProtocol {
+    package let firstToken: FirstTokenSource
+    package let rules: HandoffRules
+
+    /// Creates the protocol.
+    ///
+    /// - Parameter expectedNotices: notifications a prefill sends: one a storing prefill rank, 1 or more.
+    package init(firstToken: FirstTokenSource, expectedNotices: Int) {
+        self.firstToken = firstToken
+        rules = HandoffRules(
+            prefillMayBeCancelled: false, decodeMayBeCancelledBeforeHead: false, expectedNotices: expectedNotices,
+            release: .throwAwayDecode, prefillOutlivesDecoder: false, decodeMayBeRepeated: false,
+            checksDecoderFirst: true)
+    }
+
+    package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
+        if let reason = LegRewriting.commonReason(request) { return reason }
+        if request.promptShape == .many { return .promptList }
+        if request.members.isPresent("prompt_embeds") { return .noPrompt }
+        return firstToken == .prefill ? FirstTokenMerge.reasonToDecodeAlone(request) : nil
+    }
+
+    package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
+        var splice = LegRewriting.prefillSplice(request)
+        var parameters = ""
+        if firstToken == .prefill {
+            parameters = #""ret_first_tok":true,"#
+            splice.set("return_token_ids", json: "true")
+            // An end of sequence as first token would break the client's minimum.
+            if request.minimumTokens > 0 { splice.set("min_tokens", json: "1") }
+        }
+        let receiver = pair.decode.receiver ?? PDReceiver(host: pair.decode.host, initPorts: [], allocPorts: [])
+        parameters += #""disagg_spec":{"req_id":"\#(id)","receiver_host":\#(JSONString.encode(receiver.host)),"#
+        parameters += #""receiver_init_port":\#(LegRewriting.json(receiver.initPorts)),"#
+        parameters += #""receiver_alloc_port":\#(LegRewriting.json(receiver.allocPorts))}"#
+        for tag in Self.tags(request) { parameters += "," + tag }
+        splice.set("kv_transfer_params", json: "{" + parameters + "}")
+        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+    }
+
+    package func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer {
+        firstToken == .prefill ? FirstTokenMerge.judge(answer, for: request) : .ready
+    }
+
+    package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
+        guard firstToken == .prefill else { return handedOffLeg(request, splice: .init()) }
+        var splice = FirstTokenMerge.decodeSplice(request, answer: answer)
+        setTags(request, in: &splice)
+        return LegRequest(
+            path: GenerationRequest.Endpoint.completions.rawValue, body: splice.apply(to: request.body, request.table))
+    }
+
+    /// The prompt once more with one token: the decoder retrieves the pages and frees them.
+    package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? {
+        if firstToken == .prefill {
+            // The pages' keys cover prompt and first token less `skip_last_n_tokens`: any last token finds them.
+            guard let answer, answer.promptTokens != nil else { return nil }
+            var splice = FirstTokenMerge.decodeSplice(request, answer: answer)
+            splice.set("max_tokens", json: "1")
+            splice.set("stream", json: "false")
+            splice.remove("stream_options")
+            splice.remove("min_tokens")
+            setTags(request, in: &splice)
+            return LegRequest(
+                path: GenerationRequest.Endpoint.completions.rawValue,
+                body: splice.apply(to: request.body, request.table))
+        }
+        return handedOffLeg(request, splice: LegRewriting.prefillSplice(request))
+    }
+
+    package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {
+        firstToken == .prefill ? FirstTokenMerge(request, answer: answer) : nil
+    }
+
+    private func handedOffLeg(_ request: GenerationRequest, splice: JSONSplice) -> LegRequest {
+        var splice = splice
+        for field in LegRewriting.routerOnlyFields where request.members.raw(field) != nil { splice.remove(field) }
+        setTags(request, in: &splice)
+        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+    }
+
+    private func setTags(_ request: GenerationRequest, in splice: inout JSONSplice) {
+        let tags = Self.tags(request)
+        if !tags.isEmpty { splice.set("kv_transfer_params", json: "{" + tags.joined(separator: ",") + "}") }
+    }
+
+    /// The client's `lmcache.*` members as JSON text, one a member: they are part of the cache key, so both legs need them.
+    ///
+    /// Source: LMCache 0.5.6 `integration/vllm/utils.py` 130-151.
+    private static func tags(_ request: GenerationRequest) -> [String] {
+        guard let raw = request.members.raw("kv_transfer_params"),
+            let view = try? JSONView(parsing: Array(raw.readableBytesView))
+        else { return [] }
+        var tags: [String] = []
+        view.forEachMember { name, value in
+            if name.hasPrefix("lmcache.") { tags.append(JSONString.encode(name) + ":" + value.rawString) }
+        }
+        return tags
+    }
+}

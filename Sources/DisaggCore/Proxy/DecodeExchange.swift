@@ -1,0 +1,137 @@
+internal import NIOCore
+
+/// The decode leg: passes the decoder's answer to the client's sink, raw where nothing must be changed.
+///
+/// Nothing goes to the client before there is something to be sure of: the first whole event of a stream, or the whole
+/// of an answer in one piece (up to ``maximumHeldAnswer``). Until then another decoder can still be tried.
+final class DecodeExchange: UpstreamExchange {
+    /// A larger answer in one piece is passed on while it comes.
+    static let maximumHeldAnswer = 4 << 20
+
+    private unowned let driver: RequestDriver
+    private let sink: ResponseSink
+    private let merge: FirstTokenMerge?
+    /// Whether the first token opened the client's stream already.
+    private let streamIsOpen: Bool
+    private let unframes: Bool
+    private(set) var head: UpstreamHead?
+    private var pending: ByteBuffer?
+    private var isRelaying = false
+    private var hasEnded = false
+    private var isEventStream = false
+    private var sinkFraming = SinkFraming.none
+    private var events = SSEScanner()
+
+    init(driver: RequestDriver, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
+        self.driver = driver
+        self.sink = sink
+        self.merge = merge
+        self.streamIsOpen = streamIsOpen
+        unframes = merge != nil || !sink.takesRawChunks
+    }
+
+    override var wantsPayload: Bool { unframes }
+
+    /// HTTP status of the answer, 0 before its head came.
+    var status: Int { head?.status ?? 0 }
+
+    override func received(_ head: UpstreamHead) {
+        self.head = head
+        isEventStream = head.value(of: "content-type")?.hasPrefix("text/event-stream") ?? false
+        relaysEvents = isEventStream && !unframes
+    }
+
+    override func received(_ bytes: ByteBuffer) {
+        if isRelaying { return relay(bytes) }
+        if pending == nil {
+            pending = bytes
+        } else {
+            pending?.writeImmutableBuffer(bytes)
+        }
+        let isSure = isEventStream && status == 200 && merge == nil
+        let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
+        if isSure || isLarge || (streamIsOpen && status == 200) { driver.decodeBegan(self) }
+    }
+
+    override func readComplete() {
+        if isRelaying { sink.flush() }
+    }
+
+    override func ended() {
+        hasEnded = true
+        if !isRelaying { driver.decodeBegan(self) }
+        if isRelaying { driver.decodeEnded(self) }
+    }
+
+    override func failed(_ failure: UpstreamFailure) { driver.decodeFailed(self, failure) }
+
+    // MARK: Relaying
+
+    /// Begins to pass the answer on.
+    func beginRelay() {
+        guard let head, !isRelaying else { return }
+        isRelaying = true
+        let body = pending
+        pending = nil
+        if let merge {
+            beginMerged(merge, head: head, body: body ?? ByteBuffer())
+        } else {
+            switch head.scanned.framing {
+            case .chunked where !unframes: sinkFraming = .rawChunked
+            case .length(let length): sinkFraming = .length(length)
+            case .none: sinkFraming = .none
+            case .chunked, .untilClose: sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
+            }
+            sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+            if let body { relay(body) }
+        }
+    }
+
+    @inline(__always)
+    private func relay(_ bytes: ByteBuffer) {
+        if merge == nil {
+            sink.write(bytes)
+        } else {
+            relayMerged(bytes)
+        }
+    }
+
+    private func beginMerged(_ merge: FirstTokenMerge, head: UpstreamHead, body: ByteBuffer) {
+        if streamIsOpen {
+            sinkFraming = .stream
+            if head.status == 200 {
+                relayMerged(body)
+            } else {
+                // The stream has begun: the decoder's error becomes its last event.
+                sink.write(ByteBuffer(string: "data: " + String(buffer: body) + "\n\ndata: [DONE]\n\n"))
+            }
+            return
+        }
+        let whole = head.status == 200 ? merge.wholeAnswer(decode: Array(body.readableBytesView)) : nil
+        let answer = whole.map { ByteBuffer(bytes: $0) } ?? body
+        sinkFraming = .length(answer.readableBytes)
+        sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+        sink.write(answer)
+    }
+
+    private func relayMerged(_ bytes: ByteBuffer) {
+        guard let merge else { return }
+        var output = ByteBuffer()
+        _ = bytes.withUnsafeReadableBytes { raw in
+            events.feed(raw) { output.writeBytes(merge.streamEvent($0)) }
+        }
+        if output.readableBytes > 0 { sink.write(output) }
+    }
+
+    /// Ends an answer whose engine failed after it began: a stream by an error event, anything else by a broken connection.
+    func breakAnswer(_ error: DisaggError) {
+        guard isEventStream || streamIsOpen else { return sink.abort() }
+        let text = "data: " + String(buffer: error.openAIBody) + "\n\ndata: [DONE]\n\n"
+        if sinkFraming == .rawChunked {
+            sink.write(ByteBuffer(string: String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n0\r\n\r\n"))
+        } else {
+            sink.write(ByteBuffer(string: text))
+        }
+        sink.end()
+    }
+}

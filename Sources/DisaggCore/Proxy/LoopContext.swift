@@ -1,0 +1,218 @@
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+
+/// What every event loop of one proxy shares; immutable, or counted atomically.
+final class ProxyShared: Sendable {
+    let deployment: Deployment
+    let pool: BackendPool
+    let handoff: any HandoffProtocol
+    let logger: Logger
+
+    init(deployment: Deployment, logger: Logger) {
+        self.deployment = deployment
+        self.logger = logger
+        pool = BackendPool(prefill: deployment.backends(.prefill), decode: deployment.backends(.decode))
+        handoff =
+            switch deployment.handoff {
+            case .lmcache:
+                LMCacheProtocol(
+                    firstToken: deployment.firstToken, expectedNotices: deployment.expectedNotifications)
+            case .nixl: NixlProtocol()
+            case .plain, .lmcacheLegacy: PlainProtocol()
+            case .none: NoHandoffProtocol()
+            }
+    }
+}
+
+/// One event loop of a proxy: its connections to the engines, its requests under way, its counters. Never leaves the loop.
+final class LoopContext: ClientRequestHandler {
+    /// How often deadlines are looked at. Coarse on purpose: one timer a loop instead of one a request.
+    static let tickInterval = TimeAmount.milliseconds(100)
+
+    let eventLoop: any EventLoop
+    let index: Int
+    let shared: ProxyShared
+    let upstream: UpstreamPool
+    var metrics = ProxyMetrics()
+    var generator = SystemRandomNumberGenerator()
+    /// Reads the other loops' counters; set when the loops stand.
+    var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
+
+    private var requests: [ObjectIdentifier: RequestDriver] = [:]
+    private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
+    private var awaitedNotices: [String: RequestDriver] = [:]
+    private(set) var releasesUnderWay = 0
+    private(set) var passesUnderWay = 0
+    private var timer: RepeatedTask?
+    private(set) var isDraining = false
+
+    init(eventLoop: any EventLoop, index: Int, shared: ProxyShared) {
+        self.eventLoop = eventLoop
+        self.index = index
+        self.shared = shared
+        upstream = UpstreamPool(
+            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout))
+    }
+
+    // MARK: Time
+
+    /// Starts the loop's timer.
+    func start() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleRepeatedTask(
+            initialDelay: Self.tickInterval, delay: Self.tickInterval
+        ) { _ in bound.value.advance() }
+    }
+
+    /// The number of ticks a duration takes, at least one.
+    static func ticks(_ duration: Duration) -> Int {
+        max(1, Int(TimeAmount(duration).nanoseconds / tickInterval.nanoseconds))
+    }
+
+    private func advance() {
+        upstream.tick += 1
+        for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
+        guard upstream.tick % 5 == 0 else { return }
+        upstream.closeExpired()
+        let now = NIODeadline.now()
+        for connection in Array(connections.values) { connection.checkDeadline(now: now) }
+    }
+
+    // MARK: Clients
+
+    func opened(_ connection: DownstreamHandler) {
+        connections[ObjectIdentifier(connection)] = connection
+        metrics.connections += 1
+        if isDraining { connection.finishUp() }
+    }
+
+    func closed(_ connection: DownstreamHandler) {
+        if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { metrics.connections -= 1 }
+    }
+
+    func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
+        switch Route.find(method: request.method, path: request.path) {
+        case .generation(let endpoint):
+            return generate(request, endpoint: endpoint, to: sink)
+        case .anyEngine:
+            let pass = PassThrough(loop: self, sink: sink, request: request)
+            passesUnderWay += 1
+            pass.start()
+            return pass
+        case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
+        case .ready: Readiness.answer(loop: self, sink: sink)
+        case .metrics: answerMetrics(sink)
+        case .notFound:
+            sink.respond(
+                DisaggError(
+                    .notFound,
+                    "no such path: \(request.path); this proxy serves /v1/completions, /v1/chat/completions, /v1/models, "
+                        + "/tokenize, /detokenize, /health, /ready, /version and /metrics"))
+        case .methodNotAllowed(let allowed):
+            sink.respond(
+                DisaggError(
+                    .methodNotAllowed, "\(request.method.rawValue) is not allowed on \(request.path); use \(allowed)"),
+                extraLines: "allow: \(allowed)\r\n")
+        }
+        return nil
+    }
+
+    private func generate(
+        _ request: ClientRequest, endpoint: GenerationRequest.Endpoint, to sink: ResponseSink
+    ) -> (any RequestInFlight)? {
+        do throws(DisaggError) {
+            let generation = try GenerationRequest(endpoint: endpoint, body: request.body)
+            let driver = RequestDriver(loop: self, sink: sink, request: generation, headers: request.headers)
+            requests[ObjectIdentifier(driver)] = driver
+            metrics.requestsInFlight += 1
+            driver.start()
+            return driver
+        } catch {
+            sink.respond(error)
+            return nil
+        }
+    }
+
+    private func answerMetrics(_ sink: ResponseSink) {
+        guard let collectMetrics else { return sink.respond(status: 200, lines: "", body: ByteBuffer()) }
+        let shared = shared
+        collectMetrics().hop(to: eventLoop).assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let metrics):
+                let page = PrometheusText.page(metrics, pool: shared.pool, handoff: shared.deployment.handoff)
+                sink.respond(
+                    status: 200, lines: "content-type: text/plain; version=0.0.4; charset=utf-8\r\n",
+                    body: ByteBuffer(string: page))
+            case .failure(let error):
+                sink.respond(DisaggError(.unavailable, "metrics cannot be read: \(error)"))
+            }
+        }
+    }
+
+    func finished(_ driver: RequestDriver) {
+        if requests.removeValue(forKey: ObjectIdentifier(driver)) != nil { metrics.requestsInFlight -= 1 }
+    }
+
+    func passFinished() { passesUnderWay -= 1 }
+
+    // MARK: Notifications
+
+    func awaitNotices(_ id: RequestID, for driver: RequestDriver) { awaitedNotices[id.description] = driver }
+
+    func forgetNotices(_ id: RequestID) { awaitedNotices[id.description] = nil }
+
+    /// A notification for a request of this loop.
+    func noticeArrived(_ requestID: String, connection: UInt64) {
+        guard let driver = awaitedNotices[requestID] else {
+            metrics.notificationsUnknown += 1
+            return
+        }
+        driver.noticeArrived(requestID: requestID, connection: connection)
+    }
+
+    // MARK: Releases
+
+    /// Sends a request whose only purpose is to free KV; tried twice.
+    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, triesLeft: Int = 1) {
+        if triesLeft == 1 { metrics.releases += 1 }
+        releasesUnderWay += 1
+        backend.enter()
+        let exchange = CollectingExchange { [self] result in
+            backend.leave()
+            releasesUnderWay -= 1
+            switch result {
+            case .success(let answer) where answer.head.status < 500: break
+            case .success, .failure:
+                if triesLeft > 0 {
+                    release(leg, at: backend, heads: heads, triesLeft: 0)
+                } else {
+                    metrics.releasesFailed += 1
+                }
+            }
+        }
+        upstream.send(
+            head: heads.head(method: .POST, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
+            body: leg.body, to: backend, fresh: triesLeft == 0, for: exchange)
+    }
+
+    // MARK: The end
+
+    /// Whether nothing is under way.
+    var isIdle: Bool { requests.isEmpty && releasesUnderWay == 0 && passesUnderWay == 0 }
+
+    /// Lets every connection end after its present answer.
+    func drain() {
+        isDraining = true
+        for connection in Array(connections.values) { connection.finishUp() }
+    }
+
+    /// Ends everything.
+    func shutDown() {
+        timer?.cancel()
+        for driver in Array(requests.values) { driver.abandon() }
+        requests = [:]
+        awaitedNotices = [:]
+        upstream.shutDown()
+    }
+}

@@ -1,0 +1,78 @@
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Serves a request that any one engine can answer, and that no engine is harmed by: models, version, tokenize.
+///
+/// Decode backends are asked first, then prefill backends; the next one is asked where one cannot be reached.
+final class PassThrough: RequestInFlight {
+    private let loop: LoopContext
+    private let sink: ResponseSink
+    private let request: ClientRequest
+    private let heads: RequestHeadWriter
+    private var candidates: [BackendState]
+    private var exchange: CollectingExchange?
+    private var isOver = false
+
+    init(loop: LoopContext, sink: ResponseSink, request: ClientRequest) {
+        self.loop = loop
+        self.sink = sink
+        self.request = request
+        let requestID = RequestHeadWriter.requestID(request.headers, using: &loop.generator, loop: loop.index)
+        heads = RequestHeadWriter(request.headers, requestID: requestID)
+        let now = NIODeadline.now()
+        let all = loop.shared.pool.decode + loop.shared.pool.prefill
+        candidates = all.filter { $0.isAvailable(at: now) } + all.filter { !$0.isAvailable(at: now) }
+    }
+
+    func start() { tryNext(lastFailure: nil) }
+
+    private func tryNext(lastFailure: UpstreamFailure?) {
+        guard !candidates.isEmpty else {
+            finish()
+            let reason = lastFailure.map { ": \($0)" } ?? ""
+            return sink.respond(DisaggError(.unavailable, "no engine can be reached\(reason)"))
+        }
+        ask(candidates.removeFirst(), fresh: false)
+    }
+
+    private func ask(_ backend: BackendState, fresh: Bool) {
+        backend.enter()
+        let exchange = CollectingExchange { [self] result in
+            backend.leave()
+            switch result {
+            case .success(let answer):
+                finish()
+                let lines = answer.head.forwardedLines()
+                sink.begin(
+                    status: answer.head.status, lines: lines, framing: .length(answer.body.readableBytes))
+                if answer.body.readableBytes > 0 { sink.write(answer.body) }
+                sink.end()
+            case .failure(.staleConnection): ask(backend, fresh: true)
+            case .failure(let failure): tryNext(lastFailure: failure)
+            }
+        }
+        self.exchange = exchange
+        let hasBody = request.method == .POST
+        loop.upstream.send(
+            head: heads.head(
+                method: request.method, target: request.target, backend: backend,
+                bodyBytes: hasBody ? request.body.readableBytes : nil),
+            body: hasBody && request.body.readableBytes > 0 ? [request.body] : [], to: backend, fresh: fresh, for: exchange)
+    }
+
+    private func finish() {
+        guard !isOver else { return }
+        isOver = true
+        exchange = nil
+        loop.passFinished()
+    }
+
+    func clientGone() {
+        guard !isOver else { return }
+        let open = exchange
+        finish()
+        open?.cancel()
+    }
+
+    func clientIsWritable(_ isWritable: Bool) {}
+}

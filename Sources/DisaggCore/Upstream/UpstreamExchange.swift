@@ -1,0 +1,155 @@
+package import NIOCore
+
+/// Why an exchange with a backend ended without a complete answer.
+package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
+    /// No connection: nothing was sent.
+    case connect(String)
+    /// A pooled connection was closed by the backend before it answered anything: its idle timeout met our request.
+    case staleConnection
+    /// The connection ended before the answer was complete.
+    case closed
+    /// The backend's answer breaks HTTP/1.
+    case malformed(String)
+    /// The answer is larger than what the proxy keeps.
+    case tooLarge
+
+    package var description: String {
+        switch self {
+        case .connect(let reason): "cannot connect: \(reason)"
+        case .staleConnection: "the idle connection had been closed"
+        case .closed: "the connection was closed before the answer was complete"
+        case .malformed(let reason): "malformed answer: \(reason)"
+        case .tooLarge: "the answer is too large"
+        }
+    }
+}
+
+/// An engine's answer head with the bytes it was scanned from.
+package struct UpstreamHead {
+    package let scanned: ScannedResponseHead
+    package let bytes: ByteBuffer
+
+    /// HTTP status.
+    package var status: Int { scanned.status }
+
+    /// The fields that go to the client, as `name: value\r\n` lines.
+    package func forwardedLines(reserving capacity: Int = 0) -> ByteBuffer {
+        var lines = ByteBuffer()
+        lines.reserveCapacity(scanned.length + capacity)
+        bytes.withUnsafeReadableBytes { raw in
+            for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
+                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
+                lines.writeStaticString(": ")
+                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
+                lines.writeStaticString("\r\n")
+            }
+        }
+        return lines
+    }
+
+    /// The value of a field given in lower case; nil where it is absent.
+    package func value(of name: StaticString) -> String? {
+        bytes.withUnsafeReadableBytes { raw in
+            scanned.fields.first { HTTPResponseHeadScanner.equals(raw, $0.name, name) }
+                .map { String(decoding: raw[$0.value], as: UTF8.self) }
+        }
+    }
+}
+
+/// One request and its answer on a connection to a backend. Lives on one event loop; subclasses take the answer.
+///
+/// Exactly one of ``ended()`` and ``failed(_:)`` is called, and nothing after ``cancel()``.
+package class UpstreamExchange {
+    /// Whether the answer's body is wanted without its chunk framing.
+    package var wantsPayload: Bool { false }
+    /// Set while a raw event stream is relayed: an event that is not complete yet is held back, so that a stream can be
+    /// ended well when its engine dies in the middle of one.
+    package final var relaysEvents = false
+    /// Set while the client cannot take more; reads from the backend are held.
+    package final var isPaused = false
+    /// The loop's tick at the last byte; see ``LoopContext/tick``.
+    package final var lastActivity = 0
+    final weak var connection: UpstreamConnection?
+    final var isCancelled = false
+
+    init() {}
+
+    /// The answer's head; interim answers (1xx) are skipped.
+    package func received(_ head: UpstreamHead) {}
+    /// Bytes of the body: as framed on the wire, or payload only where ``wantsPayload``.
+    package func received(_ bytes: ByteBuffer) {}
+    /// Everything that was readable has been delivered.
+    package func readComplete() {}
+    /// The answer is complete.
+    package func ended() {}
+    /// The exchange failed.
+    package func failed(_ failure: UpstreamFailure) {}
+
+    /// Ends the exchange by closing its connection; no further call is made.
+    package final func cancel() {
+        guard !isCancelled else { return }
+        isCancelled = true
+        connection?.abandon()
+    }
+
+    /// Lets held reads go on.
+    package final func resume() {
+        guard isPaused else { return }
+        isPaused = false
+        connection?.resumeReading()
+    }
+}
+
+/// An exchange whose answer is collected and given to a closure.
+package final class CollectingExchange: UpstreamExchange {
+    /// A complete answer.
+    package struct Answer {
+        package var head: UpstreamHead
+        package var body: ByteBuffer
+    }
+
+    private let limit: Int
+    private let completion: (Result<Answer, UpstreamFailure>) -> Void
+    private var head: UpstreamHead?
+    private var body = ByteBuffer()
+    private var isDone = false
+
+    /// Creates an exchange.
+    ///
+    /// - Parameters:
+    ///   - limit: the largest body that is collected, in bytes.
+    ///   - completion: called once, on the loop.
+    package init(limit: Int = 64 << 20, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void) {
+        self.limit = limit
+        self.completion = completion
+    }
+
+    package override var wantsPayload: Bool { true }
+    package override func received(_ head: UpstreamHead) { self.head = head }
+
+    package override func received(_ bytes: ByteBuffer) {
+        guard body.readableBytes + bytes.readableBytes <= limit else {
+            cancel()
+            finish(.failure(.tooLarge))
+            return
+        }
+        if body.readableBytes == 0 {
+            body = bytes
+        } else {
+            body.writeImmutableBuffer(bytes)
+        }
+    }
+
+    package override func ended() {
+        guard let head else { return finish(.failure(.malformed("no head"))) }
+        finish(.success(Answer(head: head, body: body)))
+    }
+
+    package override func failed(_ failure: UpstreamFailure) { finish(.failure(failure)) }
+
+    private func finish(_ result: Result<Answer, UpstreamFailure>) {
+        guard !isDone else { return }
+        isDone = true
+        completion(result)
+    }
+}

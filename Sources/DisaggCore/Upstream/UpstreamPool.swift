@@ -1,0 +1,144 @@
+package import NIOCore
+internal import NIOPosix
+
+/// One event loop's connections to the backends. Never leaves its loop.
+package final class UpstreamPool {
+    /// uvicorn closes a connection that is idle for 5 s (`VLLM_HTTP_TIMEOUT_KEEP_ALIVE`); stay below.
+    static let maximumIdle = TimeAmount.seconds(4)
+    /// Idle connections kept for one backend.
+    static let maximumIdlePerBackend = 1024
+
+    private let eventLoop: any EventLoop
+    private let connectTimeout: TimeAmount
+    private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
+    /// The loop's coarse clock, kept by ``LoopContext``.
+    var tick = 0
+    private(set) var connects = 0
+    private(set) var isShutDown = false
+
+    package init(eventLoop: any EventLoop, connectTimeout: TimeAmount) {
+        self.eventLoop = eventLoop
+        self.connectTimeout = connectTimeout
+    }
+
+    /// Sends a request to a backend on an idle connection, or on a new one.
+    ///
+    /// - Parameter fresh: whether to open a new connection whatever is idle: the retry after ``UpstreamFailure/staleConnection``.
+    package func send(
+        head: ByteBuffer, body: [ByteBuffer], to backend: BackendState, fresh: Bool = false, for exchange: UpstreamExchange
+    ) {
+        guard !exchange.isCancelled else { return }
+        if !fresh, let connection = takeIdle(backend) {
+            connection.send(head: head, body: body, for: exchange)
+            return
+        }
+        connect(to: backend) { result in
+            switch result {
+            case .success(let connection):
+                if exchange.isCancelled {
+                    connection.close()
+                } else {
+                    connection.send(head: head, body: body, for: exchange)
+                }
+            case .failure(let error):
+                if !exchange.isCancelled { exchange.failed(error) }
+            }
+        }
+    }
+
+    /// Finds out whether a backend takes connections: an idle one stands, or a new one can be made (and is kept).
+    package func checkReachable(_ backend: BackendState, completion: @escaping (UpstreamFailure?) -> Void) {
+        if let connection = takeIdle(backend) {
+            release(connection)
+            return completion(nil)
+        }
+        connect(to: backend) { [self] result in
+            switch result {
+            case .success(let connection):
+                release(connection)
+                completion(nil)
+            case .failure(let error): completion(error)
+            }
+        }
+    }
+
+    private func takeIdle(_ backend: BackendState) -> UpstreamConnection? {
+        let key = ObjectIdentifier(backend)
+        guard idle[key]?.isEmpty == false else { return nil }
+        let oldest = NIODeadline.now() - Self.maximumIdle
+        while let connection = idle[key]?.popLast() {
+            if connection.isIdle, connection.idleSince >= oldest { return connection }
+            connection.close()
+        }
+        return nil
+    }
+
+    func release(_ connection: UpstreamConnection) {
+        guard !isShutDown, idle[ObjectIdentifier(connection.backend), default: []].count < Self.maximumIdlePerBackend
+        else { return connection.close() }
+        idle[ObjectIdentifier(connection.backend), default: []].append(connection)
+    }
+
+    func forget(_ connection: UpstreamConnection) {
+        let key = ObjectIdentifier(connection.backend)
+        if let index = idle[key]?.lastIndex(where: { $0 === connection }) { idle[key]?.remove(at: index) }
+    }
+
+    /// Closes connections that have been idle too long.
+    package func closeExpired() {
+        let oldest = NIODeadline.now() - Self.maximumIdle
+        for (_, connections) in idle {
+            for connection in connections where connection.idleSince < oldest { connection.close() }
+        }
+    }
+
+    /// Closes all idle connections and keeps none from now on.
+    package func shutDown() {
+        isShutDown = true
+        for (_, connections) in idle {
+            for connection in connections { connection.close() }
+        }
+        idle = [:]
+    }
+
+    private func connect(
+        to backend: BackendState, completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
+    ) {
+        connects += 1
+        let connection = UpstreamConnection(backend: backend, pool: self)
+        connection.becomesIdle()
+        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
+        let bootstrap = ClientBootstrap(group: eventLoop)
+            .connectTimeout(connectTimeout)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(bound.value)
+                }
+            }
+        let connecting =
+            if let address = backend.address {
+                bootstrap.connect(to: address)
+            } else {
+                bootstrap.connect(host: backend.backend.host, port: backend.backend.port)
+            }
+        connecting.assumeIsolated().whenComplete { result in
+            switch result {
+            case .success: completion(.success(connection))
+            case .failure(let error):
+                backend.eject(for: BackendPool.ejection, at: .now())
+                completion(.failure(.connect(Self.describe(error))))
+            }
+        }
+    }
+
+    private static func describe(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: "\(error.errnoCode == ECONNREFUSED ? "connection refused" : error.description)"
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { describe($0.error) } ?? "the host name does not resolve"
+        case ChannelError.connectTimeout: "no answer within the connect timeout"
+        default: "\(error)"
+        }
+    }
+}

@@ -1,0 +1,119 @@
+/// Follows HTTP/1.1 chunked framing without copying: it says which bytes are payload and where the message ends.
+///
+/// Incremental: a body may be split at any byte. Source of the grammar: RFC 9112 §7.1.
+package struct ChunkScanner: Sendable {
+    /// What a scan found.
+    package enum Outcome: Sendable, Equatable {
+        /// All bytes belong to the body, more will come.
+        case needsMore
+        /// The body ended; that many bytes belonged to it.
+        case complete(consumed: Int)
+        /// The framing is broken; the connection cannot be used further.
+        case malformed
+    }
+
+    private enum State: UInt8 {
+        case size, sizeExtension, sizeLineFeed, data, dataCarriageReturn, dataLineFeed
+        case trailerStart, trailer, trailerLineFeed, finalLineFeed, done
+    }
+
+    private var state = State.size
+    private var remaining = 0
+    private var digits = 0
+    /// The last two payload bytes, the older one in the upper half.
+    private var tail: UInt16 = 0
+    /// Offset in the bytes last scanned after which no event is cut: the end of a chunk whose payload ends an event.
+    package private(set) var eventBoundary = 0
+    /// Bytes of trailers and chunk extensions seen; bounded, for they have no use here.
+    private var overhead = 0
+
+    /// A scanner at the start of a body.
+    package init() {}
+
+    /// Scans the next bytes of the body.
+    ///
+    /// - Parameter payload: called with each run of payload bytes, as offsets into `bytes`.
+    @inline(__always)
+    package mutating func scan(_ bytes: UnsafeRawBufferPointer, payload: (Range<Int>) -> Void) -> Outcome {
+        var index = 0
+        eventBoundary = 0
+        while index < bytes.count {
+            switch state {
+            case .data:
+                let count = min(remaining, bytes.count - index)
+                payload(index..<index + count)
+                let last = UInt16(bytes[index + count - 1])
+                tail = (count > 1 ? UInt16(bytes[index + count - 2]) : tail & 0xFF) << 8 | last
+                index += count
+                remaining -= count
+                if remaining == 0 { state = .dataCarriageReturn }
+            case .done:
+                return .complete(consumed: index)
+            default:
+                let endsChunk = state == .dataLineFeed
+                guard step(bytes[index]) else { return .malformed }
+                index += 1
+                // A server-sent event ends with an empty line.
+                if endsChunk, tail == 0x0A0A { eventBoundary = index }
+                if state == .done { return .complete(consumed: index) }
+            }
+        }
+        return .needsMore
+    }
+
+    /// Takes one byte outside of payload; false where the framing is broken.
+    private mutating func step(_ byte: UInt8) -> Bool {
+        switch state {
+        case .size:
+            if let digit = Self.hexValue(byte) {
+                // 15 digits stay within Int and are more than any chunk.
+                guard digits < 15 else { return false }
+                remaining = remaining << 4 | digit
+                digits += 1
+                return true
+            }
+            guard digits > 0 else { return false }
+            if byte == 0x0D {
+                state = .sizeLineFeed
+                return true
+            }
+            state = .sizeExtension
+            return byte == UInt8(ascii: ";") || byte == 0x20 || byte == 0x09
+        case .sizeExtension:
+            overhead += 1
+            if byte == 0x0D { state = .sizeLineFeed }
+            return overhead < 16384 && byte != 0x0A
+        case .sizeLineFeed:
+            digits = 0
+            state = remaining == 0 ? .trailerStart : .data
+            return byte == 0x0A
+        case .dataCarriageReturn:
+            state = .dataLineFeed
+            return byte == 0x0D
+        case .dataLineFeed:
+            state = .size
+            return byte == 0x0A
+        case .trailerStart:
+            state = byte == 0x0D ? .finalLineFeed : .trailer
+            return byte != 0x0A
+        case .trailer:
+            overhead += 1
+            if byte == 0x0D { state = .trailerLineFeed }
+            return overhead < 16384 && byte != 0x0A
+        case .trailerLineFeed:
+            state = .trailerStart
+            return byte == 0x0A
+        case .finalLineFeed:
+            state = .done
+            return byte == 0x0A
+        case .data, .done:
+            return false
+        }
+    }
+
+    private static func hexValue(_ byte: UInt8) -> Int? {
+        if byte >= 0x30, byte <= 0x39 { return Int(byte) - 0x30 }
+        let lower = byte | 0x20
+        return lower >= UInt8(ascii: "a") && lower <= UInt8(ascii: "f") ? Int(lower) - 87 : nil
+    }
+}

@@ -1,0 +1,35 @@
+/// Which header fields a proxy passes on.
+package enum HeaderPolicy {
+    /// Hop-by-hop fields, lower case. Source: RFC 9110 §7.6.1, and the historical list of RFC 2616 §13.5.1.
+    static let hopByHop: [StaticString] = [
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    ]
+
+    /// Request fields the proxy writes itself, or that would change what it must read.
+    static let ownRequestFields: [StaticString] = [
+        "host", "content-length", "expect", "x-request-id", "accept-encoding",
+    ]
+
+    /// Whether a client's request field goes to the engines.
+    package static func forwardsRequestField(_ name: String, connection: [String]) -> Bool {
+        for field in hopByHop where equals(name, field) { return false }
+        for field in ownRequestFields where equals(name, field) { return false }
+        return !connection.contains { $0.utf8.count == name.utf8.count && $0.lowercased() == name.lowercased() }
+    }
+
+    /// Whether an engine's answer field goes to the client; framing is written anew.
+    package static func forwardsResponseField(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
+        for field in hopByHop where HTTPResponseHeadScanner.equals(bytes, name, field) { return false }
+        return !HTTPResponseHeadScanner.equals(bytes, name, "content-length")
+            && !HTTPResponseHeadScanner.equals(bytes, name, "x-request-id")
+    }
+
+    /// Whether a name equals a lower-case ASCII text, upper case folded.
+    package static func equals(_ name: String, _ text: StaticString) -> Bool {
+        var name = name
+        return name.withUTF8 { utf8 in
+            HTTPResponseHeadScanner.equals(UnsafeRawBufferPointer(utf8), 0..<utf8.count, text)
+        }
+    }
+}

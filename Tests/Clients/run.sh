@@ -1,0 +1,205 @@
+#!/usr/bin/env bash
+# Runs public clients against deployments of simulated engines.
+#
+# usage: Tests/Clients/run.sh [--all | --bench] [--url URL] [PRESET ...]
+#   (nothing)    the openai client against `1p1d` and `xp1d`, and notifications with pyzmq and msgspec
+#   --bench      the load of LMCache's example with aiperf against `1p1d`: 30 requests, 7500 tokens in, 200 out,
+#                one request a second
+#   --all        both
+#   --url URL    use the deployment that runs at URL instead of starting one
+#   PRESET       use these presets or deployment files; they must listen on port 9000
+#
+# Python packages go to virtual environments under ${TMPDIR:-/tmp}; after that nothing is downloaded.
+set -euo pipefail
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd -P "$here/../.." && pwd)
+
+clients=1
+bench=
+url=
+presets=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --all) bench=1 ;;
+        --bench)
+            bench=1
+            clients=
+            ;;
+        --url)
+            [ $# -gt 1 ] || { echo "run.sh: --url needs a value" >&2; exit 2; }
+            shift
+            url=${1%/}
+            ;;
+        -h | --help)
+            sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            exit 0
+            ;;
+        -*)
+            echo "run.sh: unknown option $1" >&2
+            exit 2
+            ;;
+        *) presets+=("$1") ;;
+    esac
+    shift
+done
+
+# --- Python ------------------------------------------------------------------------------------------------------------
+
+command -v python3 >/dev/null 2>&1 || { echo "run.sh: python3 is needed for the public clients" >&2; exit 1; }
+
+# Makes the environment for a requirements file once; its folder's name changes with the file.
+environment() {
+    local requirements=$here/$1 key folder
+    key=$(cksum <"$requirements" | tr -d ' ')
+    folder=${TMPDIR:-/tmp}/disagg-clients-$(id -u)-$key
+    if [ ! -f "$folder/complete" ]; then
+        echo "installing $(tr '\n' ' ' <"$requirements")into $folder" >&2
+        rm -rf "$folder"
+        python3 -m venv "$folder" >&2
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$requirements" >&2
+        : >"$folder/complete"
+    fi
+    printf '%s\n' "$folder"
+}
+
+# --- a deployment ------------------------------------------------------------------------------------------------------
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/disagg-clients-run.XXXXXX")
+server=
+stop() {
+    [ -n "$server" ] || return 0
+    kill -INT -- "-$server" 2>/dev/null || true
+    for _ in $(seq 1 300); do
+        kill -0 -- "-$server" 2>/dev/null || break
+        sleep 0.2
+    done
+    if kill -0 -- "-$server" 2>/dev/null; then
+        kill -KILL -- "-$server" 2>/dev/null || true
+        server=
+        echo "run.sh: the deployment did not stop within 60 s" >&2
+        return 1
+    fi
+    server=
+}
+clean_up() {
+    local status=$?
+    stop || status=1
+    if [ "$status" -ne 0 ] && [ -s "$work/up.log" ]; then
+        echo "--- output of the deployment ---" >&2
+        tail -n 40 "$work/up.log" >&2
+        tail -n 20 "$work"/logs/*.log >&2 2>/dev/null || true
+    fi
+    rm -rf "$work"
+    exit "$status"
+}
+trap clean_up EXIT
+
+fetch() { "$python" -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())' "$1"; }
+
+start() {
+    set -m
+    "$root/disagg" up "$1" --engine simulated --log-dir "$work/logs" >"$work/up.log" 2>&1 </dev/null &
+    server=$!
+    set +m
+    local deadline=$((SECONDS + 900))
+    until fetch "http://localhost:9000/ready" >/dev/null 2>&1; do
+        kill -0 "$server" 2>/dev/null || { echo "run.sh: disagg up $1 ended before it was ready" >&2; exit 1; }
+        [ "$SECONDS" -lt "$deadline" ] || { echo "run.sh: disagg up $1 is not ready" >&2; exit 1; }
+        sleep 0.3
+    done
+}
+
+# No KV block may be held, leaked or freed twice once all clients are gone. Give throw-away decodes a moment.
+check_ledgers() {
+    local port
+    for port in 8100 8101 8200 8201; do
+        "$python" - "$port" <<'PYTHON'
+import json, sys, time, urllib.error, urllib.request
+url = f"http://localhost:{sys.argv[1]}/sim/kv"
+for attempt in range(40):
+    try:
+        ledger = json.load(urllib.request.urlopen(url, timeout=5))
+    except (urllib.error.URLError, ConnectionError):
+        if attempt == 0:
+            sys.exit(0)  # the preset has no such engine
+        raise
+    if not any(ledger[key] for key in ("held", "leaked", "doubleFreed")):
+        sys.exit(0)
+    time.sleep(1)
+sys.exit(f"{url}: {ledger}")
+PYTHON
+    done
+}
+
+# --- the runs ----------------------------------------------------------------------------------------------------------
+
+run_openai() {
+    "$python" "$here/openai_client.py" "$1"
+}
+
+run_bench() {
+    local base=$1 environment=$2 model artifacts=$work/aiperf
+    model=$("$environment/bin/python" -c 'import json, sys, urllib.request
+print(json.load(urllib.request.urlopen(sys.argv[1] + "/v1/models"))["data"][0]["id"])' "$base")
+    "$environment/bin/python" "$here/tokenizer.py" "$work/hf" 2>/dev/null
+    local -a command=(
+        aiperf profile --model "$model" --url "$base"
+        --endpoint-type completions --streaming --use-legacy-max-tokens --extra-inputs ignore_eos:true
+        --synthetic-input-tokens-mean 7500 --synthetic-input-tokens-stddev 0
+        --output-tokens-mean 200 --output-tokens-stddev 0
+        --request-rate 1 --request-rate-mode constant --request-count 30 --random-seed 1
+        --tokenizer local/words --use-server-token-count --no-server-metrics --ui none --artifact-dir "$artifacts"
+    )
+    # Nothing may be downloaded now.
+    HF_HOME=$work/hf HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PATH=$environment/bin:$PATH \
+        "${command[@]}" </dev/null >"$work/aiperf.log" 2>&1 || {
+        tail -n 60 "$work/aiperf.log" >&2
+        echo "run.sh: aiperf failed" >&2
+        return 1
+    }
+    cat "$artifacts"/*console.txt
+    "$environment/bin/python" "$here/check_bench.py" "$artifacts/profile_export_aiperf.json" 30 7500 200
+    echo "benchmark: 30 of 30 requests, 7500 tokens in, 200 tokens out, against $base"
+}
+
+python=
+if [ -n "$clients" ]; then
+    client_environment=$(environment requirements.txt)
+    python=$client_environment/bin/python
+fi
+if [ -n "$bench" ]; then
+    bench_environment=$(environment requirements-bench.txt)
+    [ -n "$python" ] || python=$bench_environment/bin/python
+fi
+
+if [ -n "$url" ]; then
+    [ -z "$clients" ] || run_openai "$url"
+    [ -z "$bench" ] || run_bench "$url" "$bench_environment"
+    exit 0
+fi
+
+# Builds now, so that the wait for readiness below is short.
+if [ "${DISAGG_SKIP_BUILD:-}" != 1 ]; then "$root/disagg" build; fi
+
+if [ -n "$clients" ]; then
+    targets=(${presets[@]+"${presets[@]}"})
+    [ ${#targets[@]} -gt 0 ] || targets=(1p1d xp1d)
+    for target in "${targets[@]}"; do
+        echo "== openai client against $target"
+        start "$target"
+        run_openai http://localhost:9000
+        check_ledgers
+        stop
+    done
+    echo "== notifications with pyzmq and msgspec"
+    "$python" "$here/notify_client.py" "$root/disagg" proxy
+fi
+
+if [ -n "$bench" ]; then
+    target=${presets[0]:-1p1d}
+    echo "== the load of LMCache's example against $target"
+    start "$target"
+    run_bench http://localhost:9000 "$bench_environment"
+    check_ledgers
+    stop
+fi
