@@ -76,7 +76,7 @@ extension SimulatedEngineCore {
 
     private func tokenize(_ exchange: SimulatedExchange, _ body: [UInt8]) {
         do throws(SimulatedAPIError) {
-            let fields = try GenerationRequestParser.fields(body, path: "/tokenize")
+            let fields = try SimulatedRequestParser.fields(body, path: "/tokenize")
             let reader = FieldReader(fields: fields, path: "/tokenize")
             if let model = try reader.string("model"), model != configuration.model { throw .unknownModel(model) }
             let tokens: [Int]
@@ -99,7 +99,7 @@ extension SimulatedEngineCore {
 
     private func detokenize(_ exchange: SimulatedExchange, _ body: [UInt8]) {
         do throws(SimulatedAPIError) {
-            let fields = try GenerationRequestParser.fields(body, path: "/detokenize")
+            let fields = try SimulatedRequestParser.fields(body, path: "/detokenize")
             let reader = FieldReader(fields: fields, path: "/detokenize")
             if let model = try reader.string("model"), model != configuration.model { throw .unknownModel(model) }
             let tokens = try reader.integers("tokens")

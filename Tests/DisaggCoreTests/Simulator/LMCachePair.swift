@@ -3,7 +3,7 @@ import NIOConcurrencyHelpers
 @testable import DisaggCore
 
 /// Notifications as the prefill engine sent them, to be waited for.
-final class PrefillNotices: Sendable {
+final class NotifiedIDs: Sendable {
     private let state = NIOLockedValueBox<
         (counts: [String: Int], waiters: [(String, Int, CheckedContinuation<Void, Never>)])
     >(
@@ -39,7 +39,7 @@ struct LMCachePair {
     let decodeEngine: SimulatedEngine
     let prefill: RawHTTPClient
     let decode: RawHTTPClient
-    let notices = PrefillNotices()
+    let notices = NotifiedIDs()
 
     /// - Parameter notify: a real listener for the notifications; ``notices`` gets them where nil.
     init(firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, notify: Endpoint? = nil)

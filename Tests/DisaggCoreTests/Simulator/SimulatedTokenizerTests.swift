@@ -9,7 +9,7 @@ struct SimulatedTokenizerTests {
     @Test("gives captured texts the captured token ids")
     func capturedIDs() throws {
         #expect(tokenizer.tokenize("Hello world") == [72, 336, 1029, 271, 544, 1035])
-        let fields = try GenerationRequestParser.fields(
+        let fields = try SimulatedRequestParser.fields(
             Array(#"{"messages":[{"role":"user","content":"Hello"}]}"#.utf8), path: "/tokenize")
         #expect(
             try SimulatedChatTemplate.tokens(fields, path: "/tokenize") == [
