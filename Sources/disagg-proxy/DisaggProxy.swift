@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import DisaggCore
 internal import Logging
 internal import ServiceLifecycle
+internal import UnixSignals
 
 @main
 struct DisaggProxy: AsyncParsableCommand {

@@ -1,0 +1,132 @@
+/// A generation from its admission to the end of its answer.
+final class ActiveRequest {
+    let request: GenerationRequest
+    let exchange: SimulatedExchange
+    /// The engine's own id: `cmpl-<id>-0-<8 hex>` (handoff-protocols §0.2).
+    let internalID: String
+    /// Tokens that must be computed, 0 where the KV was loaded.
+    var prefillTokens: Int
+    /// Of these, tokens computed so far.
+    var prefilledTokens = 0
+    /// Tokens whose KV came from elsewhere.
+    var loadedTokens = 0
+    /// Some step has taken it up.
+    var isPlanned = false
+    /// The client is gone or the answer is complete; the scheduler drops it.
+    private(set) var isOver = false
+    /// The client left while the prefill must still be computed and sent on.
+    var isDiscarded = false
+    /// A fault: the engine dies when this many tokens were generated.
+    var dieAfterTokens: Int?
+    /// Makes the answer's `kv_transfer_params` when its last choice ends.
+    var transferParameters: (() -> String)?
+    /// Called once with the reason when the answer ends or the client leaves.
+    var onEnd: ((FinishReason) -> Void)?
+    /// Of ``generatedTokens``, those the metrics know.
+    var countedTokens = 0
+    /// Tokens of all choices.
+    private(set) var generatedTokens = 0
+    /// First generated token, what LMCache returns as `first_tok`.
+    private(set) var firstToken: Int?
+    private var sequences: [GenerationSequence]
+    private var joined: [JoinedChoice] = []
+    private var completion: CompletionEncoder
+    private let chat: ChatEncoder
+    private var sentRoles = false
+
+    init(
+        context: AnswerContext, exchange: SimulatedExchange, internalID: String, endProbability: Double,
+        maximumModelLength: Int
+    ) {
+        let request = context.request
+        self.request = request
+        self.exchange = exchange
+        self.internalID = internalID
+        prefillTokens = request.promptTokens
+        completion = CompletionEncoder(context: context)
+        chat = ChatEncoder(context: context)
+        sequences = request.prompts.enumerated().flatMap { index, prompt in
+            let history = TokenHistory(prompt)
+            let limit = request.limit(prompt: index, maximumModelLength: maximumModelLength)
+            return (0..<request.choices).map { choice in
+                GenerationSequence(
+                    request: request, prompt: index, choice: choice, history: history, limit: limit,
+                    endProbability: endProbability)
+            }
+        }
+        if !request.isStream { joined = Array(repeating: JoinedChoice(), count: sequences.count) }
+    }
+
+    /// Choices that still generate.
+    var runningChoices: Int { sequences.count { !$0.isFinished } }
+
+    /// Generates one token of each choice and sends or keeps it.
+    func step() {
+        guard !isOver else { return }
+        if request.isStream, request.endpoint == .chat, !sentRoles {
+            sentRoles = true
+            for index in sequences.indices { exchange.send(event: chat.roleChunk(index: index)) }
+        }
+        for index in sequences.indices where !sequences[index].isFinished {
+            let piece = sequences[index].step()
+            generatedTokens += piece.tokens.count
+            firstToken = firstToken ?? piece.tokens.first
+            guard request.isStream else {
+                joined[index].append(piece)
+                continue
+            }
+            let isLast = runningChoices == 0
+            let transfer = isLast ? transferParameters?() : nil
+            let produced = sequences[index].produced
+            let event =
+                request.endpoint == .chat
+                ? chat.chunk(piece, produced: produced, transfer: transfer)
+                : completion.chunk(piece, produced: produced, transfer: transfer)
+            exchange.send(event: event)
+        }
+        if runningChoices == 0 { finish() }
+    }
+
+    /// Ends with an error: a status where none was sent, else an event in the stream and `[DONE]` (§0.6).
+    func fail(_ error: SimulatedAPIError) {
+        guard !isOver else { return }
+        if exchange.hasHead {
+            exchange.send(event: AnswerContext.event(error.body))
+            exchange.endStream()
+        } else {
+            exchange.fail(error)
+        }
+        over(.error)
+    }
+
+    /// The client is gone.
+    func abort() { over(.abort) }
+
+    private func finish() {
+        if request.isStream {
+            if request.includesUsage {
+                exchange.send(
+                    event: request.endpoint == .chat
+                        ? chat.usageChunk(completionTokens: generatedTokens)
+                        : completion.usageChunk(completionTokens: generatedTokens))
+            }
+            exchange.endStream()
+        } else {
+            let transfer = transferParameters?() ?? "null"
+            exchange.respond(
+                status: 200,
+                body: request.endpoint == .chat
+                    ? chat.body(joined, transfer: transfer) : completion.body(joined, transfer: transfer))
+        }
+        over(joined.first?.finish ?? .stop)
+    }
+
+    private func over(_ reason: FinishReason) {
+        guard !isOver else { return }
+        isOver = true
+        transferParameters = nil
+        let end = onEnd
+        onEnd = nil
+        end?(reason)
+    }
+}

@@ -1,0 +1,48 @@
+/// What all parts of one answer share.
+struct AnswerContext {
+    /// `cmpl-…` or `chatcmpl-…`.
+    var id: String
+    /// Seconds since 1970.
+    var created: Int
+    var model: String
+    var request: GenerationRequest
+
+    /// vLLM's name of its build, as captured.
+    static let fingerprint = "vllm-0.24.0-c749092d"
+
+    /// The whole `usage` object of an answer that is no stream.
+    func usage(completionTokens: Int) -> String {
+        let prompt = request.promptTokens
+        return #"{"prompt_tokens":\#(prompt),"total_tokens":\#(prompt + completionTokens),"#
+            + #""completion_tokens":\#(completionTokens),"prompt_tokens_details":null}"#
+    }
+
+    /// `usage` as streams have it: unset fields are left out there.
+    func streamUsage(promptTokens: Int, completionTokens: Int) -> String {
+        #"{"prompt_tokens":\#(promptTokens),"total_tokens":\#(promptTokens + completionTokens),"#
+            + #""completion_tokens":\#(completionTokens)}"#
+    }
+
+    /// A JSON array of token ids.
+    static func list(_ tokens: [Int]) -> String { "[" + tokens.map(String.init).joined(separator: ",") + "]" }
+
+    /// A server-sent event.
+    static func event(_ json: String) -> String { "data: \(json)\n\n" }
+}
+
+/// All pieces of one choice joined, for an answer that is no stream.
+struct JoinedChoice {
+    var text = ""
+    var tokens: [Int] = []
+    var sampled: [SampledToken] = []
+    var finish: FinishReason?
+    var stopReason = "null"
+
+    mutating func append(_ piece: GeneratedPiece) {
+        text += piece.text
+        tokens += piece.tokens
+        sampled += piece.sampled
+        finish = piece.finish
+        stopReason = piece.stopReason
+    }
+}

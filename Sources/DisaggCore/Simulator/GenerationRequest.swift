@@ -1,0 +1,53 @@
+/// A checked request to `/v1/completions` or `/v1/chat/completions`.
+struct GenerationRequest {
+    /// Which of the two endpoints was asked.
+    enum Endpoint {
+        case completion, chat
+
+        var path: String { self == .chat ? "/v1/chat/completions" : "/v1/completions" }
+        var idPrefix: String { self == .chat ? "chatcmpl-" : "cmpl-" }
+    }
+
+    /// A tool the answer must call.
+    struct ForcedTool {
+        var name: String
+        /// `tool_choice` named it, in contrast to "required".
+        var isNamed: Bool
+    }
+
+    var endpoint: Endpoint
+    /// Token ids of each prompt; one for chat.
+    var prompts: [[Int]]
+    /// Most tokens a choice may have; the rest of the context where nil.
+    var maximumTokens: Int?
+    var minimumTokens = 0
+    /// Choices for each prompt.
+    var choices = 1
+    var isStream = false
+    /// Usage in a last chunk without choices.
+    var includesUsage = false
+    /// Usage in every chunk.
+    var includesContinuousUsage = false
+    /// The prompt comes first in the text.
+    var echoes = false
+    /// Number of alternatives wanted with each token's log probability; nil for no log probabilities.
+    var logprobs: Int?
+    var stops: [String] = []
+    var stopTokens: Set<Int> = []
+    var includesStop = false
+    var ignoresEnd = false
+    /// The seed where it matters: nil for greedy sampling.
+    var seed: Int?
+    var returnsTokenIDs = false
+    var forcedTool: ForcedTool?
+    /// `kv_transfer_params` where it is an object.
+    var transfer: JSONView?
+
+    /// Tokens of all prompts together.
+    var promptTokens: Int { prompts.reduce(0) { $0 + $1.count } }
+
+    /// The largest number of tokens a choice of that prompt may have.
+    func limit(prompt: Int, maximumModelLength: Int) -> Int {
+        min(maximumTokens ?? .max, maximumModelLength - prompts[prompt].count)
+    }
+}

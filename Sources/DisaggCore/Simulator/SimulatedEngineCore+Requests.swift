@@ -1,0 +1,91 @@
+import NIOHTTP1
+
+/// Generation requests: admission, faults, ends.
+extension SimulatedEngineCore {
+    /// A request to one of the two generation endpoints.
+    func generate(_ exchange: SimulatedExchange, _ body: [UInt8], endpoint: GenerationRequest.Endpoint) {
+        log.add(body, endpoint: endpoint)
+        if SimulatedFaults.strike(&faults.hang) {
+            hanging.append(exchange)
+            exchange.onGone = { [weak self, weak exchange] in self?.hanging.removeAll { $0 === exchange } }
+            return
+        }
+        if SimulatedFaults.strike(&faults.refuse) {
+            log.rejected += 1
+            return exchange.fail(
+                SimulatedAPIError(
+                    status: faults.refuseStatus, message: "refused by an injected fault", type: "ServiceUnavailableError"))
+        }
+        guard !ledger.dead else {
+            log.rejected += 1
+            return exchange.fail(.engineDead)
+        }
+        var fields: [String: JSONView] = [:]
+        do throws(SimulatedAPIError) {
+            fields = try GenerationRequestParser.fields(body, path: endpoint.path)
+            let request = try parser.parse(fields, endpoint: endpoint)
+            admit(request, exchange)
+        } catch {
+            log.rejected += 1
+            // vLLM tells the producer to free what a rejected decode would have read (engine-facts row 10).
+            if let transfer = fields["kv_transfer_params"] { releaseRejected(transfer) }
+            exchange.fail(error)
+        }
+    }
+
+    private func admit(_ request: GenerationRequest, _ exchange: SimulatedExchange) {
+        let id = exchange.head.headers.first(name: "x-request-id") ?? randomHex(16)
+        let context = AnswerContext(
+            id: request.endpoint.idPrefix + id, created: HTTPDate.now(), model: configuration.model, request: request)
+        let suffix = request.endpoint == .completion ? "-0-" : "-"
+        let active = ActiveRequest(
+            context: context, exchange: exchange, internalID: context.id + suffix + randomHex(8),
+            endProbability: configuration.endProbability, maximumModelLength: configuration.maximumModelLength)
+        active.dieAfterTokens = faults.dieAfterTokens
+        faults.dieAfterTokens = nil
+        self.active[ObjectIdentifier(active)] = active
+        metrics.promptTokens += request.promptTokens
+        metrics.usedTokens += request.promptTokens
+        active.onEnd = { [weak self, weak active] reason in
+            guard let self, let active else { return }
+            self.ended(active, reason)
+        }
+        exchange.onWritable = { [weak self] in self?.scheduler.kick() }
+        exchange.onGone = { [weak self, weak active] in
+            guard let self, let active else { return }
+            self.clientLeft(active)
+        }
+        if request.isStream { exchange.startStream() }
+        startTransfer(active)
+    }
+
+    /// The client closed the connection: vLLM aborts, and the hand-off has its own consequences.
+    private func clientLeft(_ request: ActiveRequest) {
+        log.aborted += 1
+        if mustFinishPrefill(request) {
+            request.isDiscarded = true
+            return
+        }
+        scheduler.remove(request)
+        request.abort()
+    }
+
+    private func ended(_ request: ActiveRequest, _ reason: FinishReason) {
+        guard active.removeValue(forKey: ObjectIdentifier(request)) != nil else { return }
+        metrics.finished[reason, default: 0] += 1
+        metrics.usedTokens -= request.request.promptTokens
+    }
+
+    /// A discarded prefill is complete.
+    func forget(_ request: ActiveRequest) {
+        request.abort()
+        active[ObjectIdentifier(request)] = nil
+    }
+
+    /// After each step of a request.
+    func stepped(_ request: ActiveRequest) {
+        metrics.generationTokens += request.generatedTokens - request.countedTokens
+        request.countedTokens = request.generatedTokens
+        if let limit = request.dieAfterTokens, request.generatedTokens >= limit { die() }
+    }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import DisaggCore
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// `disagg-launch simulate`: one simulated engine in the foreground.
+struct SimulateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Run one simulated engine: a vLLM look-alike that needs no GPU.",
+        discussion: """
+            It answers the OpenAI API with deterministic text, plays its side of a hand-off over loopback sockets and keeps \
+            a ledger of KV blocks (GET /sim/kv). It stops at SIGINT or SIGTERM.
+            """)
+
+    @Option(help: "Half of a generation it serves: prefill, decode or both.", transform: choice)
+    var role: SimulatedEngineConfiguration.Role = .both
+    @Option(help: "Hand-off protocol: lmcache, lmcache-legacy, nixl, plain or none.", transform: choice)
+    var handoff: HandoffKind = .none
+    @Option(help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).", transform: choice)
+    var firstToken: FirstTokenSource = .decode
+    @Option(help: "Model name it serves.")
+    var model = "meta-llama/Llama-3.1-8B-Instruct"
+    @Option(help: "Address to listen on.")
+    var host = "127.0.0.1"
+    @Option(help: "HTTP port; 0 lets the system choose.")
+    var port = 8000
+    @Option(help: "Tokens a prompt and its answer may have together.")
+    var maxModelLen = 32_768
+    @Option(help: "Tensor-parallel times pipeline-parallel size.")
+    var ranks = 1
+    @Flag(help: "lmcache: only rank 0 stores KV (MLA models).")
+    var firstRankOnly = false
+    @Option(parsing: .upToNextOption, help: "lmcache decode: pd_peer_init_port, one a rank.")
+    var initPort: [Int] = []
+    @Option(parsing: .upToNextOption, help: "lmcache decode: pd_peer_alloc_port, one a rank.")
+    var allocPort: [Int] = []
+    @Option(help: "lmcache decode: 256-token chunks the PD buffer holds, for each rank.")
+    var bufferChunks = 128
+    @Option(help: "lmcache prefill: host of the proxy's notification socket (pd_proxy_host).")
+    var notifyHost = "localhost"
+    @Option(help: "lmcache prefill: port of the proxy's notification socket (pd_proxy_port).")
+    var notifyPort = 7500
+    @Option(help: "nixl: address others reach the side channel at.")
+    var sideChannelHost = "127.0.0.1"
+    @Option(help: "nixl: VLLM_NIXL_SIDE_CHANNEL_PORT; 0 lets the system choose.")
+    var sideChannelPort = 0
+    @Option(help: "nixl: seconds a finished prefill's blocks wait for their reader.")
+    var leaseSeconds = 30
+    @Option(help: "Time scale: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.")
+    var speed = 1.0
+    @Option(help: "Step times: h200-llama-3.1-8b or h200-llama-3.1-8b-eager.")
+    var timing = TimingTable.h200Llama8B.name
+    @Option(help: "How often a step ends the text, 0...1.")
+    var endProbability = 0.02
+
+    func validate() throws {
+        guard TimingTable.all.contains(where: { $0.name == timing }) else {
+            let names = TimingTable.all.map(\.name).joined(separator: ", ")
+            throw ValidationError("--timing: there is no table '\(timing)'; use one of \(names)")
+        }
+        guard speed >= 0 else { throw ValidationError("--speed: expected 0 or more, got \(speed)") }
+        guard ranks >= 1 else { throw ValidationError("--ranks: expected 1 or more, got \(ranks)") }
+    }
+
+    /// What the options describe.
+    func engineConfiguration() -> SimulatedEngineConfiguration {
+        var configuration = SimulatedEngineConfiguration(role: role, handoff: handoff)
+        configuration.firstToken = firstToken
+        configuration.model = model
+        configuration.host = host
+        configuration.port = port
+        configuration.maximumModelLength = maxModelLen
+        configuration.ranks = ranks
+        configuration.storesOnFirstRankOnly = firstRankOnly
+        configuration.initPorts = initPort
+        configuration.allocPorts = allocPort
+        configuration.bufferChunks = bufferChunks
+        configuration.notifyEndpoint = Endpoint(host: notifyHost, port: notifyPort)
+        configuration.sideChannelHost = sideChannelHost
+        configuration.sideChannelPort = sideChannelPort
+        configuration.leaseDuration = .seconds(leaseSeconds)
+        configuration.speed = speed
+        configuration.timing = TimingTable.all.first { $0.name == timing } ?? .h200Llama8B
+        configuration.endProbability = endProbability
+        return configuration
+    }
+
+    func run() async throws {
+        let engine = SimulatedEngine(configuration: engineConfiguration())
+        let port = try await engine.start()
+        print("simulated \(role.rawValue) engine on http://\(Endpoint(host: host, port: port)) (\(handoff.rawValue))")
+        let group = ServiceGroup(
+            services: [engine], gracefulShutdownSignals: [.sigint, .sigterm], logger: Logger(label: "disagg.simulate"))
+        try await group.run()
+    }
+}
+
+/// Reads an enumeration's raw value; the complaint lists the values there are.
+private func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Value where Value.RawValue == String {
+    guard let value = Value(rawValue: text) else {
+        let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
+        throw ValidationError("there is no '\(text)'; use one of \(names)")
+    }
+    return value
+}
