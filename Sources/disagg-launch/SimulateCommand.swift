@@ -18,7 +18,8 @@ struct SimulateCommand: AsyncParsableCommand {
     var role: SimulatedEngineConfiguration.Role = .both
     @Option(help: "Hand-off protocol: lmcache, lmcache-legacy, nixl, plain or none.", transform: choice)
     var handoff: HandoffKind = .none
-    @Option(help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).", transform: choice)
+    @Option(
+        help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).", transform: choice)
     var firstToken: FirstTokenSource = .decode
     @Option(help: "Model name it serves.")
     var model = "meta-llama/Llama-3.1-8B-Instruct"
@@ -98,7 +99,8 @@ struct SimulateCommand: AsyncParsableCommand {
 }
 
 /// Reads an enumeration's raw value; the complaint lists the values there are.
-private func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Value where Value.RawValue == String {
+private func choice<Value: RawRepresentable & CaseIterable>(_ text: String) throws -> Value
+where Value.RawValue == String {
     guard let value = Value(rawValue: text) else {
         let names = Value.allCases.map(\.rawValue).joined(separator: ", ")
         throw ValidationError("there is no '\(text)'; use one of \(names)")

@@ -1,6 +1,6 @@
 /// A generation from its admission to the end of its answer.
 final class ActiveRequest {
-    let request: GenerationRequest
+    let request: SimulatedRequest
     let exchange: SimulatedExchange
     /// The engine's own id: `cmpl-<id>-0-<8 hex>` (handoff-protocols §0.2).
     let internalID: String

@@ -5,7 +5,7 @@ struct AnswerContext {
     /// Seconds since 1970.
     var created: Int
     var model: String
-    var request: GenerationRequest
+    var request: SimulatedRequest
 
     /// vLLM's name of its build, as captured.
     static let fingerprint = "vllm-0.24.0-c749092d"

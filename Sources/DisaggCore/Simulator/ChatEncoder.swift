@@ -118,6 +118,7 @@ struct ChatEncoder {
 
     private func members(_ token: Int, _ logprob: Double) -> String {
         let name = SimulatedVocabulary.shared.name(of: token)
-        return #""token":\#(JSONString.encode(name)),"logprob":\#(logprob),"bytes":\#(AnswerContext.list(name.utf8.map(Int.init)))"#
+        return
+            #""token":\#(JSONString.encode(name)),"logprob":\#(logprob),"bytes":\#(AnswerContext.list(name.utf8.map(Int.init)))"#
     }
 }

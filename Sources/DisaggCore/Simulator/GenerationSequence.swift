@@ -15,14 +15,14 @@ struct GenerationSequence {
     private var matcher: StopMatcher
     private let sampler: TokenSampler
     private let limit: Int
-    private let request: GenerationRequest
+    private let request: SimulatedRequest
 
     /// - Parameters:
     ///   - history: that of the choice's prompt.
     ///   - choice: index among the `n` of the prompt.
     ///   - limit: most tokens it may have.
     init(
-        request: GenerationRequest, prompt: Int, choice: Int, history: TokenHistory, limit: Int, endProbability: Double
+        request: SimulatedRequest, prompt: Int, choice: Int, history: TokenHistory, limit: Int, endProbability: Double
     ) {
         self.request = request
         index = prompt * request.choices + choice

@@ -17,7 +17,7 @@ struct RequestLog {
 
     init(capacity: Int) { self.capacity = capacity }
 
-    mutating func add(_ body: [UInt8], endpoint: GenerationRequest.Endpoint) {
+    mutating func add(_ body: [UInt8], endpoint: SimulatedRequest.Endpoint) {
         total += 1
         if endpoint == .chat { chats += 1 } else { completions += 1 }
         guard capacity > 0 else { return }

@@ -24,7 +24,9 @@ enum SimulatedChatTemplate {
             if closed { result.append(SimulatedVocabulary.endOfTurn) }
         }
         for name in ["tools", "documents", "chat_template_kwargs"] {
-            guard let value = fields[name], !value.isNull, value.rawString != "[]", value.rawString != "{}" else { continue }
+            guard let value = fields[name], !value.isNull, value.rawString != "[]", value.rawString != "{}" else {
+                continue
+            }
             section(name, value.rawString)
         }
         let continued = fields["continue_final_message"]?.bool ?? false

@@ -13,12 +13,24 @@ package final class SimulatedEngine: Service, Sendable {
     private let loop: any EventLoop
     private let core: NIOLoopBoundBox<SimulatedEngineCore?>
     private let boundPorts = NIOLockedValueBox<SimulatedEnginePorts?>(nil)
+    /// One ZMTP connection a storing rank; LMCache prefill engines only.
+    private let notificationSenders: [NotificationSender]
 
     /// - Parameter group: gives the engine its loop; the process-wide group where nil.
     package init(configuration: SimulatedEngineConfiguration, group: (any EventLoopGroup)? = nil) {
         self.configuration = configuration
-        loop = (group ?? MultiThreadedEventLoopGroup.singleton).next()
+        let loop = (group ?? MultiThreadedEventLoopGroup.singleton).next()
+        self.loop = loop
         core = .makeEmptyBox(valueType: SimulatedEngineCore.self, eventLoop: loop)
+        if let endpoint = configuration.notifyEndpoint, configuration.notify == nil, configuration.role == .prefill,
+            configuration.handoff == .lmcache
+        {
+            notificationSenders = (0..<configuration.storingRanks).map { _ in
+                NotificationSender(host: endpoint.host, port: endpoint.port, group: loop)
+            }
+        } else {
+            notificationSenders = []
+        }
     }
 
     /// The ports the engine listens on; nil before ``start()``.
@@ -37,7 +49,12 @@ package final class SimulatedEngine: Service, Sendable {
     @discardableResult
     package func start() async throws -> Int {
         let (configuration, core, loop) = (configuration, core, loop)
-        try await loop.submit { core.value = SimulatedEngineCore(configuration: configuration, loop: loop) }.get()
+        let senders = notificationSenders
+        try await loop.submit {
+            let engine = SimulatedEngineCore(configuration: configuration, loop: loop)
+            if !senders.isEmpty { engine.sendNotification = { rank, id in senders[rank].send(requestID: id) } }
+            core.value = engine
+        }.get()
         var ports = SimulatedEnginePorts(http: 0)
         do {
             if configuration.handoff == .lmcache, configuration.role == .decode {
@@ -65,6 +82,7 @@ package final class SimulatedEngine: Service, Sendable {
     package func shutdown() async {
         let core = core
         try? await loop.submit { core.value?.close(resetting: false) }.get()
+        for sender in notificationSenders { await sender.shutdown() }
     }
 
     /// Serves until the task is cancelled or the service group shuts down.

@@ -21,7 +21,8 @@ extension SimulatedEngineCore {
             }
         case (.nixl, _):
             producer = NIXLProducer(
-                engineID: "\(randomHex(8))-\(randomHex(4))-\(randomHex(4))-\(randomHex(4))-\(randomHex(12))", loop: loop,
+                engineID: "\(randomHex(8))-\(randomHex(4))-\(randomHex(4))-\(randomHex(4))-\(randomHex(12))",
+                loop: loop,
                 leaseDuration: TimeAmount(configuration.leaseDuration)
             ) { [weak self] in self?.produced($0) }
             consumer = NIXLConsumer(loop: loop)

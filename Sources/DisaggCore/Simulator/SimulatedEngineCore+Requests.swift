@@ -3,7 +3,7 @@ import NIOHTTP1
 /// Generation requests: admission, faults, ends.
 extension SimulatedEngineCore {
     /// A request to one of the two generation endpoints.
-    func generate(_ exchange: SimulatedExchange, _ body: [UInt8], endpoint: GenerationRequest.Endpoint) {
+    func generate(_ exchange: SimulatedExchange, _ body: [UInt8], endpoint: SimulatedRequest.Endpoint) {
         log.add(body, endpoint: endpoint)
         if SimulatedFaults.strike(&faults.hang) {
             hanging.append(exchange)
@@ -14,7 +14,8 @@ extension SimulatedEngineCore {
             log.rejected += 1
             return exchange.fail(
                 SimulatedAPIError(
-                    status: faults.refuseStatus, message: "refused by an injected fault", type: "ServiceUnavailableError"))
+                    status: faults.refuseStatus, message: "refused by an injected fault",
+                    type: "ServiceUnavailableError"))
         }
         guard !ledger.dead else {
             log.rejected += 1
@@ -22,7 +23,7 @@ extension SimulatedEngineCore {
         }
         var fields: [String: JSONView] = [:]
         do throws(SimulatedAPIError) {
-            fields = try GenerationRequestParser.fields(body, path: endpoint.path)
+            fields = try SimulatedRequestParser.fields(body, path: endpoint.path)
             let request = try parser.parse(fields, endpoint: endpoint)
             admit(request, exchange)
         } catch {
@@ -33,7 +34,7 @@ extension SimulatedEngineCore {
         }
     }
 
-    private func admit(_ request: GenerationRequest, _ exchange: SimulatedExchange) {
+    private func admit(_ request: SimulatedRequest, _ exchange: SimulatedExchange) {
         let id = exchange.head.headers.first(name: "x-request-id") ?? randomHex(16)
         let context = AnswerContext(
             id: request.endpoint.idPrefix + id, created: HTTPDate.now(), model: configuration.model, request: request)

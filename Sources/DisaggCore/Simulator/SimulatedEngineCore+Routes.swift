@@ -19,32 +19,46 @@ extension SimulatedEngineCore {
     private func route(_ path: String) -> (methods: [HTTPMethod], answer: (SimulatedExchange, [UInt8]) -> Void)? {
         switch path {
         case "/health":
-            return ([.GET], { [self] exchange, _ in
-                exchange.respond(status: ledger.dead ? 503 : 200, body: "", contentType: nil)
-            })
+            return (
+                [.GET],
+                { [self] exchange, _ in
+                    exchange.respond(status: ledger.dead ? 503 : 200, body: "", contentType: nil)
+                }
+            )
         case "/ping":
-            return ([.GET, .POST], { [self] exchange, _ in
-                exchange.respond(status: ledger.dead ? 503 : 200, body: "", contentType: nil)
-            })
-        case "/version": return ([.GET], { exchange, _ in exchange.respond(status: 200, body: #"{"version":"0.24.0"}"#) })
+            return (
+                [.GET, .POST],
+                { [self] exchange, _ in
+                    exchange.respond(status: ledger.dead ? 503 : 200, body: "", contentType: nil)
+                }
+            )
+        case "/version":
+            return ([.GET], { exchange, _ in exchange.respond(status: 200, body: #"{"version":"0.24.0"}"#) })
         case "/load": return ([.GET], { exchange, _ in exchange.respond(status: 200, body: #"{"server_load":0}"#) })
         case "/v1/models": return ([.GET], { [self] exchange, _ in exchange.respond(status: 200, body: models()) })
         case "/metrics":
-            return ([.GET], { [self] exchange, _ in
-                let text = metrics.text(
-                    model: configuration.model, running: scheduler.running.count, waiting: scheduler.waiting.count,
-                    created: startTime)
-                exchange.respond(status: 200, body: text, contentType: "text/plain; version=1.0.0; charset=utf-8")
-            })
+            return (
+                [.GET],
+                { [self] exchange, _ in
+                    let text = metrics.text(
+                        model: configuration.model, running: scheduler.running.count, waiting: scheduler.waiting.count,
+                        created: startTime)
+                    exchange.respond(status: 200, body: text, contentType: "text/plain; version=1.0.0; charset=utf-8")
+                }
+            )
         case "/tokenize": return ([.POST], { [self] in tokenize($0, $1) })
         case "/detokenize": return ([.POST], { [self] in detokenize($0, $1) })
         case "/v1/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .completion) })
         case "/v1/chat/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .chat) })
-        case "/sim/kv": return ([.GET], { [self] exchange, _ in exchange.respond(status: 200, body: currentLedger().json) })
+        case "/sim/kv":
+            return ([.GET], { [self] exchange, _ in exchange.respond(status: 200, body: currentLedger().json) })
         case "/sim/requests":
-            return ([.GET], { [self] exchange, _ in
-                exchange.respond(status: 200, body: log.json(role: configuration.role.rawValue))
-            })
+            return (
+                [.GET],
+                { [self] exchange, _ in
+                    exchange.respond(status: 200, body: log.json(role: configuration.role.rawValue))
+                }
+            )
         case "/sim/faults": return ([.POST], { [self] in injectFaults($0, $1) })
         default: return nil
         }
@@ -62,7 +76,7 @@ extension SimulatedEngineCore {
 
     private func tokenize(_ exchange: SimulatedExchange, _ body: [UInt8]) {
         do throws(SimulatedAPIError) {
-            let fields = try GenerationRequestParser.fields(body, path: "/tokenize")
+            let fields = try SimulatedRequestParser.fields(body, path: "/tokenize")
             let reader = FieldReader(fields: fields, path: "/tokenize")
             if let model = try reader.string("model"), model != configuration.model { throw .unknownModel(model) }
             let tokens: [Int]
@@ -85,7 +99,7 @@ extension SimulatedEngineCore {
 
     private func detokenize(_ exchange: SimulatedExchange, _ body: [UInt8]) {
         do throws(SimulatedAPIError) {
-            let fields = try GenerationRequestParser.fields(body, path: "/detokenize")
+            let fields = try SimulatedRequestParser.fields(body, path: "/detokenize")
             let reader = FieldReader(fields: fields, path: "/detokenize")
             if let model = try reader.string("model"), model != configuration.model { throw .unknownModel(model) }
             let tokens = try reader.integers("tokens")

@@ -15,7 +15,7 @@ final class SimulatedEngineCore {
     let configuration: SimulatedEngineConfiguration
     let loop: any EventLoop
     let scheduler: StepScheduler
-    let parser: GenerationRequestParser
+    let parser: SimulatedRequestParser
     let startTime = HTTPDate.now()
     var ledger = KVLedger()
     var metrics = EngineMetrics()
@@ -49,7 +49,7 @@ final class SimulatedEngineCore {
         scheduler = StepScheduler(
             loop: loop, timing: configuration.timing, speed: configuration.speed,
             maximumRunning: configuration.maximumRunning)
-        parser = GenerationRequestParser(
+        parser = SimulatedRequestParser(
             model: configuration.model, maximumModelLength: configuration.maximumModelLength)
         log = RequestLog(capacity: configuration.loggedBodies)
         scheduler.onPrefilled = { [weak self] in self?.prefilled($0, run: $1) }

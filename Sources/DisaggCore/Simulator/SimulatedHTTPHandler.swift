@@ -98,7 +98,8 @@ final class SimulatedHTTPHandler: ChannelInboundHandler {
             return context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(core.configuration.keepAlive)) { [weak self] in
+        idleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(core.configuration.keepAlive)) {
+            [weak self] in
             guard let self, self.isIdle else { return }
             self.context?.close(promise: nil)
         }

@@ -56,14 +56,16 @@ package struct TokenSampler: Sendable {
         }
         let token = picked ?? 0
         let logprob = -Double(draw % 4_000 + 1) / 1_000
-        return SampledToken(token: token, logprob: logprob, top: alternatives(to: token, logprob, draw, history.pending))
+        return SampledToken(
+            token: token, logprob: logprob, top: alternatives(to: token, logprob, draw, history.pending))
     }
 
     /// The log probability a prompt's token gets under `echo`.
     package func score(_ token: Int, after history: TokenHistory) -> SampledToken {
         let draw = TokenHistory.mix(history.hash ^ UInt64(truncatingIfNeeded: token))
         let logprob = -Double(draw % 9_000 + 1) / 1_000
-        return SampledToken(token: token, logprob: logprob, top: alternatives(to: token, logprob, draw, history.pending))
+        return SampledToken(
+            token: token, logprob: logprob, top: alternatives(to: token, logprob, draw, history.pending))
     }
 
     private func alternatives(to token: Int, _ logprob: Double, _ draw: UInt64, _ pending: [UInt8])

@@ -4,7 +4,7 @@ import Testing
 @testable import DisaggCore
 
 /// The captured answers of a real vLLM 0.24.0, in `Tests/Fixtures/vllm-0.24.0`.
-@Suite("Simulated engine bytes")
+@Suite("Simulated engine bytes", .timeLimit(.minutes(3)))
 struct GoldenTrafficTests {
     /// Names of fixtures whose answer the decode server of the capture gave to the request in the first line.
     private static let names = [
@@ -48,7 +48,7 @@ struct GoldenTrafficTests {
         // The captured prompts were longer than ours.
         func withoutUsage(_ text: String) -> String {
             guard let start = text.firstRange(of: "\"usage\":{")?.upperBound else { return text }
-            return text[..<start] + text[start...].drop { $0 != "}" }
+            return String(text[..<start]) + String(text[start...].drop { $0 != "}" })
         }
         let expected = withoutUsage(Self.normalised(try Self.load(file)))
         let pair = try await LMCachePair()
@@ -57,7 +57,8 @@ struct GoldenTrafficTests {
             endpoint == "chat"
             ? #"{"messages":[{"role":"user","content":"Hello"}],"max_tokens":1,"ignore_eos":true,"return_token_ids":true,\#(transfer)}"#
             : #"{"prompt":"Hello","max_tokens":1,"ignore_eos":true,\#(transfer)}"#
-        let response = try await pair.prefill.post(endpoint == "chat" ? "/v1/chat/completions" : "/v1/completions", body)
+        let response = try await pair.prefill.post(
+            endpoint == "chat" ? "/v1/chat/completions" : "/v1/completions", body)
         #expect(withoutUsage(Self.normalised(response.body)) == expected)
         await pair.shutdown()
     }
@@ -65,7 +66,8 @@ struct GoldenTrafficTests {
     // MARK: Reading fixtures
 
     static func load(_ name: String) throws -> String {
-        let path = String("\(#filePath)".split(separator: "/").dropLast(3).map { "/" + $0 }.joined())
+        let path =
+            String("\(#filePath)".split(separator: "/").dropLast(3).map { "/" + $0 }.joined())
             + "/Fixtures/vllm-0.24.0/\(name)"
         return try String(contentsOfFile: path, encoding: .utf8)
     }
@@ -91,13 +93,15 @@ struct GoldenTrafficTests {
     static func normalised(_ text: String) -> String {
         var result = text
         let patterns: [(Regex<AnyRegexOutput>, String)] = [
-            (try? Regex(#"(?i)date: [^\r\n]*"#), "date: D"), (try? Regex(#"content-length: [1-9]\d*"#), "content-length: N"),
+            (try? Regex(#"(?i)date: [^\r\n]*"#), "date: D"),
+            (try? Regex(#"content-length: [1-9]\d*"#), "content-length: N"),
             (try? Regex(#""created":\d+"#), #""created":0"#), (try? Regex(#"(cmpl|modelperm)-[0-9a-f]+"#), "$-ID"),
             (try? Regex(#""text":"([^"\\]|\\.)+""#), #""text":"T""#),
             (try? Regex(#""content":"([^"\\]|\\.)+""#), #""content":"T""#),
             (try? Regex(#""token":"([^"\\]|\\.)+""#), #""token":"T""#),
             (try? Regex(#""root":"[^"]*""#), #""root":"R""#),
-            (try? Regex(#""logprob":-?[\d.e-]+"#), #""logprob":0"#), (try? Regex(#""first_tok":\d+"#), #""first_tok":0"#),
+            (try? Regex(#""logprob":-?[\d.e-]+"#), #""logprob":0"#),
+            (try? Regex(#""first_tok":\d+"#), #""first_tok":0"#),
             (try? Regex(#""bytes":\[[\d,]*\]"#), #""bytes":[0]"#),
             (try? Regex(#""token_ids":\[[\d,]*\]"#), #""token_ids":[0]"#),
             (try? Regex(#""prompt_token_ids":\[[\d,]*\]"#), #""prompt_token_ids":[0]"#),

@@ -3,8 +3,10 @@ import NIOConcurrencyHelpers
 @testable import DisaggCore
 
 /// Notifications as the prefill engine sent them, to be waited for.
-final class NotificationInbox: Sendable {
-    private let state = NIOLockedValueBox<(counts: [String: Int], waiters: [(String, Int, CheckedContinuation<Void, Never>)])>(
+final class NotifiedIDs: Sendable {
+    private let state = NIOLockedValueBox<
+        (counts: [String: Int], waiters: [(String, Int, CheckedContinuation<Void, Never>)])
+    >(
         ([:], []))
 
     func add(_ id: String) {
@@ -37,21 +39,21 @@ struct LMCachePair {
     let decodeEngine: SimulatedEngine
     let prefill: RawHTTPClient
     let decode: RawHTTPClient
-    let inbox = NotificationInbox()
+    let notices = NotifiedIDs()
 
-    init(
-        firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, endProbability: Double = 0.02
-    ) async throws {
+    /// - Parameter notify: a real listener for the notifications; ``notices`` gets them where nil.
+    init(firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, notify: Endpoint? = nil)
+        async throws
+    {
         var configuration = SimulatedEngineConfiguration(role: .decode, handoff: .lmcache)
         configuration.firstToken = firstToken
         configuration.ranks = ranks
         configuration.bufferChunks = bufferChunks
-        configuration.endProbability = endProbability
         decodeEngine = SimulatedEngine(configuration: configuration)
         decode = RawHTTPClient(port: try await decodeEngine.start())
         configuration.role = .prefill
-        configuration.notifyEndpoint = Endpoint(host: "localhost", port: 1)
-        configuration.notify = { [inbox] _, _, id in inbox.add(id) }
+        configuration.notifyEndpoint = notify ?? Endpoint(host: "localhost", port: 1)
+        if notify == nil { configuration.notify = { [notices] _, _, id in notices.add(id) } }
         prefillEngine = SimulatedEngine(configuration: configuration)
         prefill = RawHTTPClient(port: try await prefillEngine.start())
     }

@@ -45,7 +45,9 @@ enum RawResponseParser {
         }
         var chunks: [String] = []
         var index = bodyStart
-        while let lineEnd = find([13, 10], in: bytes, from: index), let size = Int(text(bytes[index..<lineEnd]), radix: 16) {
+        while let lineEnd = find([13, 10], in: bytes, from: index),
+            let size = Int(text(bytes[index..<lineEnd]), radix: 16)
+        {
             let start = lineEnd + 2
             if size == 0 { return (head, chunks, true) }
             guard start + size + 2 <= bytes.count else { break }
@@ -76,6 +78,8 @@ final class RawConnection: Sendable {
         let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
         self.stream = stream
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            // Debug builds on busy machines leave an engine's loop little time.
+            .connectTimeout(.seconds(60))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(Collector(continuation: continuation))
@@ -91,10 +95,12 @@ final class RawConnection: Sendable {
         var bytes: [UInt8] = []
         for await piece in stream {
             bytes.append(contentsOf: piece)
-            let tail = bytes.suffix(5)
-            let mayBeComplete = tail.elementsEqual("0\r\n\r\n".utf8) || !bytes.starts(with: "HTTP/1.1 200".utf8)
-                || bytes.count < 65_536
-            if mayBeComplete, RawResponseParser.parse(bytes).isComplete || until(bytes) { break }
+            // A whole parse for each piece would make long streams quadratic.
+            let isStream = bytes.starts(with: "HTTP/1.1 200".utf8) && bytes.count > 512
+            let mayBeComplete = !isStream || bytes.suffix(5).elementsEqual("0\r\n\r\n".utf8)
+            if until(bytes) || ((mayBeComplete || piece.count > 512) && RawResponseParser.parse(bytes).isComplete) {
+                break
+            }
         }
         return RawResponse(bytes)
     }
@@ -125,7 +131,8 @@ struct RawHTTPClient: Sendable {
         return lines.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? "")
     }
 
-    func send(_ method: String, _ path: String, body: String? = nil, headers: [String] = []) async throws -> RawResponse {
+    func send(_ method: String, _ path: String, body: String? = nil, headers: [String] = []) async throws -> RawResponse
+    {
         let connection = try await RawConnection(port: port)
         try await connection.send(Self.request(method, path, body: body, headers: headers))
         let response = await connection.read()
@@ -151,4 +158,9 @@ func withEngine<Result>(
         await engine.shutdown()
         throw error
     }
+}
+
+/// Waits for something only an engine's counters can tell, asking every 2 ms so that the engine gets the core.
+func eventually(_ condition: () async throws -> Bool) async throws {
+    while try await !condition() { try await Task.sleep(for: .milliseconds(2)) }
 }

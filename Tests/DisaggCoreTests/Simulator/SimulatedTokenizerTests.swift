@@ -9,11 +9,12 @@ struct SimulatedTokenizerTests {
     @Test("gives captured texts the captured token ids")
     func capturedIDs() throws {
         #expect(tokenizer.tokenize("Hello world") == [72, 336, 1029, 271, 544, 1035])
-        let fields = try GenerationRequestParser.fields(
+        let fields = try SimulatedRequestParser.fields(
             Array(#"{"messages":[{"role":"user","content":"Hello"}]}"#.utf8), path: "/tokenize")
         #expect(
             try SimulatedChatTemplate.tokens(fields, path: "/tokenize") == [
-                128000, 128002, 1102, 334, 128003, 10, 10, 72, 336, 1029, 128004, 128002, 7416, 612, 398, 677, 128003, 5083,
+                128000, 128002, 1102, 334, 128003, 10, 10, 72, 336, 1029, 128004, 128002, 7416, 612, 398, 677, 128003,
+                5083,
             ])
     }
 
@@ -72,7 +73,10 @@ struct SimulatedTokenizerTests {
         let firsts = (0..<1_000).map { sampler.next(TokenHistory([$0]), allowEnd: true).token }
         let ends = firsts.count { $0 == SimulatedVocabulary.endOfText }
         #expect((5...50).contains(ends))
-        #expect(!(0..<1_000).contains { sampler.next(TokenHistory([$0]), allowEnd: false).token == SimulatedVocabulary.endOfText })
+        #expect(
+            !(0..<1_000).contains {
+                sampler.next(TokenHistory([$0]), allowEnd: false).token == SimulatedVocabulary.endOfText
+            })
     }
 }
 

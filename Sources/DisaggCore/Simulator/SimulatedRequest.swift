@@ -1,5 +1,5 @@
 /// A checked request to `/v1/completions` or `/v1/chat/completions`.
-struct GenerationRequest {
+struct SimulatedRequest {
     /// Which of the two endpoints was asked.
     enum Endpoint {
         case completion, chat

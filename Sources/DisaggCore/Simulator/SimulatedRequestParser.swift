@@ -1,7 +1,7 @@
 /// Reads generation requests with vLLM's defaults and vLLM's refusals.
 ///
 /// Source: vLLM 0.24 to 0.33, `openai/completion/protocol.py`, `sampling_params.py` 691-704; fixtures 10, 13 to 16.
-struct GenerationRequestParser {
+struct SimulatedRequestParser {
     var model: String
     /// Tokens a prompt and its answer may have together.
     var maximumModelLength: Int
@@ -31,12 +31,12 @@ struct GenerationRequestParser {
     }
 
     /// Checks a request.
-    func parse(_ fields: [String: JSONView], endpoint: GenerationRequest.Endpoint) throws(SimulatedAPIError)
-        -> GenerationRequest
+    func parse(_ fields: [String: JSONView], endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
+        -> SimulatedRequest
     {
         let reader = FieldReader(fields: fields, path: endpoint.path)
         if let model = try reader.string("model"), model != self.model { throw .unknownModel(model) }
-        var request = GenerationRequest(endpoint: endpoint, prompts: [])
+        var request = SimulatedRequest(endpoint: endpoint, prompts: [])
         request.isStream = try reader.bool("stream") ?? false
         if let options = fields["stream_options"] {
             guard request.isStream else {
@@ -73,11 +73,15 @@ struct GenerationRequestParser {
         try check(request, temperature: temperature)
         request.prompts = try prompts(reader, endpoint)
         try checkLengths(request)
-        if endpoint == .chat { request.forcedTool = try forcedTool(fields, path: endpoint.path, prompt: request.prompts) }
+        if endpoint == .chat {
+            request.forcedTool = try forcedTool(fields, path: endpoint.path, prompt: request.prompts)
+        }
         return request
     }
 
-    private func logprobs(_ reader: FieldReader, _ endpoint: GenerationRequest.Endpoint) throws(SimulatedAPIError) -> Int? {
+    private func logprobs(_ reader: FieldReader, _ endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
+        -> Int?
+    {
         var count = try reader.int(endpoint == .chat ? "top_logprobs" : "logprobs")
         if endpoint == .chat {
             let isWanted = try reader.bool("logprobs") ?? false
@@ -91,10 +95,11 @@ struct GenerationRequestParser {
         return count.map { max(0, $0) }
     }
 
-    private func check(_ request: GenerationRequest, temperature: Double) throws(SimulatedAPIError) {
+    private func check(_ request: SimulatedRequest, temperature: Double) throws(SimulatedAPIError) {
         if let maximum = request.maximumTokens {
             guard maximum >= 1 || (maximum == 0 && request.echoes) else {
-                throw .invalid("max_tokens must be at least 1, got \(maximum).", parameter: "max_tokens", value: maximum)
+                throw .invalid(
+                    "max_tokens must be at least 1, got \(maximum).", parameter: "max_tokens", value: maximum)
             }
             guard maximum <= maximumModelLength else {
                 throw .invalid(
@@ -119,12 +124,14 @@ struct GenerationRequestParser {
         guard !request.stops.contains("") else { throw .badRequest("stop cannot contain an empty string.") }
     }
 
-    private func prompts(_ reader: FieldReader, _ endpoint: GenerationRequest.Endpoint) throws(SimulatedAPIError)
+    private func prompts(_ reader: FieldReader, _ endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
         -> [[Int]]
     {
         if endpoint == .chat {
             // Ids the proxy already has replace the template's (vLLM 0.33, renderers/online_renderer.py 112-157).
-            if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty { return [ids] }
+            if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty {
+                return [ids]
+            }
             return [try SimulatedChatTemplate.tokens(reader.fields, path: endpoint.path)]
         }
         guard let prompt = reader.fields["prompt"] else {
@@ -149,7 +156,7 @@ struct GenerationRequestParser {
         return result
     }
 
-    private func checkLengths(_ request: GenerationRequest) throws(SimulatedAPIError) {
+    private func checkLengths(_ request: SimulatedRequest) throws(SimulatedAPIError) {
         for prompt in request.prompts {
             guard !prompt.isEmpty else { throw .badRequest("The decoder prompt cannot be empty") }
             if let outside = prompt.first(where: { $0 < 0 || $0 >= SimulatedVocabulary.size }) {
@@ -168,7 +175,7 @@ struct GenerationRequestParser {
     }
 
     private func forcedTool(_ fields: [String: JSONView], path: String, prompt: [[Int]]) throws(SimulatedAPIError)
-        -> GenerationRequest.ForcedTool?
+        -> SimulatedRequest.ForcedTool?
     {
         guard let choice = fields["tool_choice"], choice.string != "none", choice.string != "auto" else { return nil }
         let names = fields["tools"]?.elements.compactMap { $0["function"]?["name"]?.string } ?? []

@@ -1,0 +1,58 @@
+@testable import DisaggCore
+
+/// An answer without what may differ between engines: id, created, fingerprint, KV parameters, and hop headers.
+struct NormalizedAnswer: Equatable, CustomStringConvertible {
+    var status: Int
+    var contentType: String
+    var isComplete: Bool
+    /// The body, or each event of a stream, as canonical JSON text.
+    var parts: [String]
+
+    init(_ response: RawResponse) {
+        status = response.status
+        contentType = response.headers.first { $0.name == "content-type" }?.value ?? ""
+        isComplete = response.isComplete
+        if contentType.hasPrefix("text/event-stream") {
+            parts = response.body.components(separatedBy: "\n\n").map { event in
+                guard event.hasPrefix("data: "), let view = try? JSONView(parsing: String(event.dropFirst(6))) else {
+                    return event
+                }
+                return Self.canonical(view)
+            }
+        } else {
+            parts = [response.json.map(Self.canonical) ?? response.body]
+        }
+    }
+
+    /// JSON with sorted members and without the members that may differ.
+    static func canonical(_ view: JSONView) -> String {
+        switch view.kind {
+        case .object:
+            var members: [(String, String)] = []
+            view.forEachMember { name, value in
+                guard !["id", "created", "system_fingerprint", "kv_transfer_params"].contains(name) else { return }
+                members.append((name, canonical(value)))
+            }
+            return "{" + members.sorted { $0.0 < $1.0 }.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
+        case .array: return "[" + view.elements.map(canonical).joined(separator: ",") + "]"
+        case .string: return JSONString.encode(view.string ?? "")
+        default: return view.rawString
+        }
+    }
+
+    var description: String { "\(status) \(contentType) complete=\(isComplete)\n  " + parts.joined(separator: "\n  ") }
+}
+
+extension String {
+    /// Cuts at every occurrence of a separator, empty parts kept.
+    func components(separatedBy separator: String) -> [String] {
+        var parts: [String] = []
+        var rest = Substring(self)
+        while let range = rest.firstRange(of: separator) {
+            parts.append(String(rest[..<range.lowerBound]))
+            rest = rest[range.upperBound...]
+        }
+        parts.append(String(rest))
+        return parts
+    }
+}

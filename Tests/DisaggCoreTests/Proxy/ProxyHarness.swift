@@ -1,0 +1,173 @@
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import DisaggCore
+
+/// How a test's deployment looks.
+struct Topology: Sendable, CustomTestStringConvertible {
+    var handoff: HandoffKind
+    var firstToken = FirstTokenSource.decode
+    var prefill = 1
+    var decode = 1
+    var ranks = 1
+
+    var testDescription: String {
+        let mode = handoff == .lmcache ? " (first token from \(firstToken.rawValue))" : ""
+        return "\(handoff.rawValue)\(mode), \(prefill)p\(decode)d" + (ranks > 1 ? ", \(ranks) ranks" : "")
+    }
+
+    /// The five hand-offs, LMCache in both modes.
+    static let everyHandoff: [Topology] = [
+        .init(handoff: .lmcache), .init(handoff: .lmcache, firstToken: .prefill), .init(handoff: .lmcacheLegacy),
+        .init(handoff: .nixl), .init(handoff: .plain), .init(handoff: .none),
+    ]
+
+    /// A copy with other numbers of engines.
+    func sized(_ prefill: Int, _ decode: Int) -> Topology {
+        var copy = self
+        copy.prefill = prefill
+        copy.decode = decode
+        return copy
+    }
+}
+
+/// Simulated engines, a proxy in front of them, and one engine alone to compare with.
+final class ProxyHarness: Sendable {
+    let topology: Topology
+    let prefill: [SimulatedEngine]
+    let decode: [SimulatedEngine]
+    /// An engine with no hand-off, whose answers are right by definition.
+    let oracle: SimulatedEngine
+    let proxy: RawHTTPClient
+    let direct: RawHTTPClient
+    let notifyPort: Int?
+    private let senders: NIOLockedValueBox<[NotificationSender]>
+    private let serving: Task<Void, any Error>
+
+    init(
+        _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
+        settings: (inout Deployment) -> Void = { _ in }
+    ) async throws {
+        self.topology = topology
+        let senders = NIOLockedValueBox<[NotificationSender]>([])
+        self.senders = senders
+        let store = SharedPrefixStore()
+        func engine(_ role: SimulatedEngineConfiguration.Role) -> SimulatedEngine {
+            var configuration = SimulatedEngineConfiguration(
+                role: role, handoff: role == .both ? .none : topology.handoff)
+            configuration.firstToken = topology.firstToken
+            configuration.ranks = topology.ranks
+            configuration.endProbability = 0.08
+            configuration.maximumModelLength = 300
+            configuration.sharedStore = store
+            if role == .prefill, topology.handoff == .lmcache {
+                configuration.notifyEndpoint = Endpoint(host: "localhost", port: 1)
+                configuration.notify = { _, _, id in
+                    let all = senders.withLockedValue { $0 }
+                    // One call a rank; each rank has its own connection.
+                    if all.count == 1 { all[0].send(requestID: id) }
+                }
+            }
+            if role != .both { configure(&configuration) }
+            return SimulatedEngine(configuration: configuration)
+        }
+        prefill = (0..<topology.prefill).map { _ in engine(.prefill) }
+        decode = (0..<topology.decode).map { _ in engine(.decode) }
+        oracle = engine(.both)
+        var deployment = Deployment()
+        deployment.handoff = topology.handoff
+        deployment.firstToken = topology.firstToken
+        deployment.prefill.tensorParallel = topology.ranks
+        deployment.decode.tensorParallel = topology.ranks
+        deployment.prefill.urls = []
+        deployment.prefill.replicas = 0
+        for engine in decode {
+            deployment.decode.urls.append(Endpoint(host: "127.0.0.1", port: try await engine.start()))
+            if let receiver = engine.receiver {
+                deployment.decode.explicitReceiverPorts.append(
+                    ReceiverPorts(initPorts: receiver.initPorts, allocPorts: receiver.allocPorts))
+            }
+        }
+        for engine in prefill {
+            deployment.prefill.urls.append(Endpoint(host: "127.0.0.1", port: try await engine.start()))
+        }
+        direct = RawHTTPClient(port: try await oracle.start())
+        deployment.proxy.listen = Endpoint(host: "127.0.0.1", port: 0)
+        deployment.proxy.notify = Endpoint(host: "localhost", port: 0)
+        deployment.proxy.threads = 2
+        deployment.proxy.drainTimeout = .seconds(5)
+        settings(&deployment)
+        let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
+        let server = try DisaggServer(deployment: deployment) { continuation.yield(($0.port, $1)) }
+        serving = Task { try await server.run() }
+        var ports: (Int, Int?) = (0, nil)
+        for await value in started {
+            ports = value
+            break
+        }
+        proxy = RawHTTPClient(port: ports.0)
+        notifyPort = ports.1
+        if let port = ports.1 {
+            senders.withLockedValue {
+                $0 = [NotificationSender(host: "localhost", port: port, group: MultiThreadedEventLoopGroup.singleton)]
+            }
+        }
+    }
+
+    /// The sums of all engines' ledgers.
+    func ledgers() async throws -> [KVLedger] {
+        var all: [KVLedger] = []
+        for engine in prefill + decode { all.append(try await engine.ledger()) }
+        return all
+    }
+
+    /// Waits until no engine holds KV, at most some seconds; releases run after the client's answer.
+    func settledLedgers() async throws -> [KVLedger] {
+        let deadline = ContinuousClock.now + .seconds(5)
+        while true {
+            let all = try await ledgers()
+            if all.allSatisfy({ $0.held == 0 }) || ContinuousClock.now > deadline { return all }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    /// Finished requests by the reason of their route.
+    func servedByReason() async throws -> [String: Int] {
+        var served: [String: Int] = [:]
+        for line in try await proxy.get("/metrics").body.split(separator: "\n") {
+            guard line.hasPrefix("disagg_requests_total{"), let range = line.firstRange(of: "reason=\"") else { continue }
+            let reason = line[range.upperBound...].prefix { $0 != "\"" }
+            served[String(reason), default: 0] += line.split(separator: " ").last.flatMap { Int($0) } ?? 0
+        }
+        return served
+    }
+
+    func metric(_ name: String) async throws -> String? {
+        try await proxy.get("/metrics").body.split(separator: "\n").first { $0.hasPrefix(name) }
+            .flatMap { $0.split(separator: " ").last.map(String.init) }
+    }
+
+    func shutdown() async {
+        serving.cancel()
+        _ = try? await serving.value
+        for sender in senders.withLockedValue({ $0 }) { await sender.shutdown() }
+        for engine in prefill + decode + [oracle] { await engine.shutdown() }
+    }
+}
+
+/// Runs a test's body with a harness and shuts everything down after it.
+func withProxy(
+    _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
+    settings: (inout Deployment) -> Void = { _ in }, _ body: (ProxyHarness) async throws -> Void
+) async throws {
+    let harness = try await ProxyHarness(topology, configure: configure, settings: settings)
+    do {
+        try await body(harness)
+        await harness.shutdown()
+    } catch {
+        await harness.shutdown()
+        throw error
+    }
+}
