@@ -22,6 +22,8 @@ struct DisaggLaunch: AsyncParsableCommand {
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {
+        // A reader that goes away (`disagg-launch up … | head`) must not end the launcher and leave its children.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

@@ -88,9 +88,10 @@ struct UpCommand: AsyncParsableCommand {
             return
         }
         let plan = try await request.plan(dryRun: false) { Terminal.write("\($0)\n") }
-        // From here on a signal must stop children, so it is caught before there is any.
+        // From here on a signal must stop children, so it is caught before there is any. A terminal that closes sends
+        // SIGHUP, Ctrl-backslash SIGQUIT: children in sessions of their own would outlive both.
         let (stopRequests, stop) = AsyncStream.makeStream(of: Void.self)
-        let signals = await UnixSignalsSequence(trapping: [.sigint, .sigterm])
+        let signals = await UnixSignalsSequence(trapping: [.sigint, .sigterm, .sighup, .sigquit])
         let listener = Task {
             for await _ in signals { stop.yield() }
         }
