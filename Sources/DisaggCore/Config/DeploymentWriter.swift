@@ -28,8 +28,9 @@ package enum DeploymentWriter {
     }
 
     private static func group(_ group: EngineGroup) -> [String] {
-        var lines = [
-            "  replicas: \(group.urls.isEmpty ? group.replicas : group.urls.count)",
+        // With `urls` the number is theirs, and a file that gives another one is refused.
+        var lines = group.urls.isEmpty || group.replicas != 1 ? ["  replicas: \(group.replicas)"] : []
+        lines += [
             "  tensorParallel: \(group.tensorParallel)",
             "  pipelineParallel: \(group.pipelineParallel)",
             "  host: \(YAMLText.scalar(group.host))",

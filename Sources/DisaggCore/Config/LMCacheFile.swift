@@ -35,7 +35,7 @@ package enum LMCacheFile {
     }
 
     /// The address that senders push notifications to: a listener on all addresses is reached at `localhost`.
-    private static func notifyHost(_ deployment: Deployment) -> String {
+    package static func notifyHost(_ deployment: Deployment) -> String {
         let host = deployment.proxy.notify.host
         return ["0.0.0.0", "::", "*"].contains(host) ? "localhost" : host
     }

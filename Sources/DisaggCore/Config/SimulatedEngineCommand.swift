@@ -6,25 +6,46 @@ package enum SimulatedEngineCommand {
     ) -> EngineCommand {
         let group = deployment.group(role)
         let endpoints = group.endpoints
-        let port = endpoints.indices.contains(replica) ? endpoints[replica].port : group.port + replica
+        let endpoint =
+            endpoints.indices.contains(replica)
+            ? endpoints[replica] : Endpoint(host: group.host, port: group.port + replica)
         let name = "\(role.rawValue)-\(replica)"
         var arguments = [
-            places.launcher, "simulate", "--role", role.rawValue, "--port", "\(port)", "--model", deployment.model,
-            "--handoff", deployment.handoff.rawValue, "--first-token", deployment.firstToken.rawValue,
+            places.launcher, "simulate", "--role", role.rawValue, "--host", endpoint.host, "--port", "\(endpoint.port)",
+            "--model", deployment.model, "--handoff", deployment.handoff.rawValue,
         ]
-        if role == .decode, deployment.handoff == .lmcache {
-            let ports = group.receiverPorts(replica: replica)
+        if group.worldSize > 1 { arguments += ["--ranks", "\(group.worldSize)"] }
+        switch deployment.handoff {
+        case .lmcache: arguments += lmcache(deployment, role, replica: replica)
+        case .nixl:
             arguments += [
-                "--receiver-init-ports", ports.initPorts.map(String.init).joined(separator: ","),
-                "--receiver-alloc-ports", ports.allocPorts.map(String.init).joined(separator: ","),
+                "--side-channel-host", endpoint.host,
+                "--side-channel-port", "\(deployment.sideChannelPort(role, replica: replica))",
             ]
-        }
-        if group.tensorParallel > 1 { arguments += ["--tensor-parallel", "\(group.tensorParallel)"] }
-        if deployment.handoff == .nixl {
-            arguments += ["--side-channel-port", "\(deployment.sideChannelPort(role, replica: replica))"]
+        case .lmcacheLegacy, .plain, .none: break
         }
         arguments += ["--speed", "\(deployment.simulator.speed)"]
         return EngineCommand(
             name: name, arguments: arguments, environment: group.environment, logFile: places.path("\(name).log"))
+    }
+
+    private static func lmcache(_ deployment: Deployment, _ role: BackendRole, replica: Int) -> [String] {
+        var arguments = ["--first-token", deployment.firstToken.rawValue]
+        if deployment.lmcache.storesOnFirstRankOnly { arguments.append("--first-rank-only") }
+        switch role {
+        case .prefill:
+            let host = LMCacheFile.notifyHost(deployment)
+            arguments += ["--notify-host", host, "--notify-port", "\(deployment.proxy.notify.port)"]
+        case .decode:
+            let ports = deployment.decode.receiverPorts(replica: replica)
+            arguments += ["--init-port"] + ports.initPorts.map(String.init)
+            arguments += ["--alloc-port"] + ports.allocPorts.map(String.init)
+            // The simulator's chunks hold 256 tokens whatever `chunkSize` says.
+            if let chunk = LMCacheFile.chunkBytes(deployment), chunk > 0 {
+                let tokens = deployment.lmcache.decodeBufferBytes / chunk * deployment.lmcache.chunkSize
+                arguments += ["--buffer-chunks", "\(max(1, tokens / 256))"]
+            }
+        }
+        return arguments
     }
 }

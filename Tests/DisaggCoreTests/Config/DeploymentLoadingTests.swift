@@ -26,7 +26,8 @@ struct DeploymentLoadingTests {
 
     @Test("a written deployment loads back equal")
     func roundTrip() throws {
-        for deployment in [Deployment(), Self.full] {
+        let remote = try Deployment(yaml: "decode: {urls: [a:1, b:1]}\nprefill: {urls: [a:2, b:2], replicas: 2}")
+        for deployment in [Deployment(), Self.full, remote] {
             #expect(try Deployment(yaml: DeploymentWriter.yaml(deployment)) == deployment)
         }
         var hostile = Deployment()

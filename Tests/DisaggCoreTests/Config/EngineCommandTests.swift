@@ -90,9 +90,10 @@ struct EngineCommandTests {
         let command = SimulatedEngineCommand.make(deployment, .decode, replica: 1, places: places)
         #expect(
             command.arguments == [
-                "/bin/disagg-launch", "simulate", "--role", "decode", "--port", "8201", "--model",
-                "meta-llama/Llama-3.1-8B-Instruct", "--handoff", "lmcache", "--first-token", "decode",
-                "--receiver-init-ports", "7301", "--receiver-alloc-ports", "7401", "--speed", "0.0",
+                "/bin/disagg-launch", "simulate", "--role", "decode", "--host", "127.0.0.1", "--port", "8201",
+                "--model",
+                "meta-llama/Llama-3.1-8B-Instruct", "--handoff", "lmcache", "--first-token", "decode", "--init-port",
+                "7301", "--alloc-port", "7401", "--buffer-chunks", "128", "--speed", "0.0",
             ])
     }
 

@@ -90,3 +90,33 @@ struct YAMLParserTests {
 
     private enum Issue: Error { case unexpected }
 }
+
+@Suite("YAML layer against damaged texts")
+struct YAMLDamageTests {
+    @Test("any damage to a deployment file is an error or a deployment, never a trap")
+    func damage() {
+        var generator = SystemRandomNumberGenerator()
+        let pieces = Array("{}[]:,-#&*!|>'\"%@`?~ \n\t0x\u{0}\u{85}é".unicodeScalars)
+        for _ in 0..<3000 {
+            var scalars = Array(DeploymentLoadingTests.everything.unicodeScalars)
+            for _ in 0..<Int.random(in: 1...6, using: &generator) {
+                let index = Int.random(in: 0..<scalars.count, using: &generator)
+                switch Int.random(in: 0..<3, using: &generator) {
+                case 0: scalars.remove(at: index)
+                case 1: scalars[index] = pieces[Int.random(in: 0..<pieces.count, using: &generator)]
+                default: scalars.insert(pieces[Int.random(in: 0..<pieces.count, using: &generator)], at: index)
+                }
+            }
+            var text = String.UnicodeScalarView()
+            text.append(contentsOf: scalars)
+            do throws(DeploymentError) {
+                let deployment = try Deployment(yaml: String(text))
+                // Whatever loads can be written and loaded again.
+                let written = DeploymentWriter.yaml(deployment)
+                #expect((try? Deployment(yaml: written)) == deployment, "\(written)")
+            } catch {
+                #expect(!error.problems.isEmpty)
+            }
+        }
+    }
+}

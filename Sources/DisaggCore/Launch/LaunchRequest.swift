@@ -1,0 +1,145 @@
+/// What `up` was asked for, before it meets the machine.
+package struct LaunchRequest: Sendable, Hashable {
+    /// A preset's name or a deployment file.
+    package var source: String
+    /// Replaces the deployment's engine.
+    package var engine: EngineKind?
+    /// Replaces the deployment's model.
+    package var model: String?
+    /// Added to every port of the deployment.
+    package var portOffset = 0
+    /// Replaces the simulated engines' time scale.
+    package var speed: Double?
+    /// Directory of logs and generated files.
+    package var directory = "logs"
+    /// Where `vllm` and `nvidia-smi` are looked for.
+    package var searchPath = ""
+    /// The `disagg-launch` executable.
+    package var launcher = "disagg-launch"
+    /// The `disagg-proxy` executable; beside the launcher where nil.
+    package var proxy: String?
+
+    /// Asks for a preset or file.
+    package init(source: String) { self.source = source }
+
+    /// The deployment with the replacements made; its engine may still be `auto`.
+    package func deployment() throws(LaunchError) -> Deployment {
+        do throws(DeploymentError) {
+            var deployment = try load()
+            if let engine { deployment.engine = engine }
+            if let speed { deployment.simulator.speed = speed }
+            if let model {
+                deployment.model = model
+                if KVCacheShape.named(model)?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
+            }
+            deployment.shiftPorts(by: portOffset)
+            try deployment.validate(fileName: "\(source), after the command line's changes")
+            return deployment
+        } catch {
+            throw LaunchError(error.description)
+        }
+    }
+
+    private func load() throws(DeploymentError) -> Deployment {
+        if let preset = Preset.named(source) { return try Deployment(yaml: preset.yaml, fileName: preset.name) }
+        do throws(DeploymentError) {
+            return try Deployment(contentsOf: source)
+        } catch {
+            guard error.problems.first?.line == 0, !source.contains("/"), !source.contains(".") else { throw error }
+            let names = Preset.all.map(\.name)
+            let hint = EditDistance.nearest(to: source, among: names).map { ", did you mean \($0)?" } ?? ""
+            throw DeploymentError(
+                fileName: source,
+                reason: "neither a preset (\(names.joined(separator: ", "))) nor a file that can be read\(hint)")
+        }
+    }
+
+    /// Settles what depends on the machine: the engine program and where programs are.
+    ///
+    /// - Parameters:
+    ///   - dryRun: nothing will be started, so missing programs are no errors.
+    ///   - note: called with lines for the user.
+    package func plan(dryRun: Bool, note: (String) -> Void) async throws(LaunchError) -> LaunchPlan {
+        var deployment = try deployment()
+        guard deployment.proxy.listen.port != 0, deployment.handoff != .lmcache || deployment.proxy.notify.port != 0
+        else {
+            throw LaunchError("\(source): the proxy's ports must be fixed to start a deployment, not 0")
+        }
+        if deployment.engine != .simulated {
+            let gpus = await GPUInventory.count(path: searchPath)
+            if deployment.engine == .auto {
+                deployment.engine = gpus > 0 ? .vllm : .simulated
+                note(
+                    gpus > 0
+                        ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting vLLM"
+                        : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
+            }
+            if deployment.engine == .vllm, gpus > 0 { try checkGPUs(deployment, present: gpus) }
+        }
+        var places = CommandPlaces(
+            directory: directory, launcher: launcher,
+            proxy: proxy ?? ExecutableSearch.sibling("disagg-proxy", of: launcher))
+        if deployment.engine == .vllm {
+            if let vllm = ExecutableSearch.find("vllm", path: searchPath) {
+                places.vllm = vllm
+            } else if !dryRun {
+                throw LaunchError(
+                    "vllm is not on PATH: activate the Python environment it is installed in, install it with "
+                        + "`pip install vllm lmcache`, or use --engine simulated")
+            }
+        }
+        guard dryRun || ExecutableSearch.isExecutable(places.proxy) else {
+            throw LaunchError("the proxy is not at \(places.proxy): build it with `swift build --product disagg-proxy`")
+        }
+        return LaunchPlan(deployment, places: places)
+    }
+
+    private func checkGPUs(_ deployment: Deployment, present: Int) throws(LaunchError) {
+        for role in BackendRole.allCases where deployment.group(role).urls.isEmpty {
+            for replica in 0..<deployment.group(role).replicas {
+                let gpus = VLLMCommand.gpus(deployment, role, replica: replica)
+                guard let missing = gpus.first(where: { $0 >= present }) else { continue }
+                throw LaunchError(
+                    "\(role.rawValue)-\(replica) needs GPU \(missing), but nvidia-smi finds \(present): set "
+                        + "\(role.rawValue).gpus or fewer replicas in the deployment file, or use --engine simulated")
+            }
+        }
+    }
+}
+
+extension Deployment {
+    /// Adds a number to every port that the deployment's own processes listen on; `urls` stay.
+    package mutating func shiftPorts(by offset: Int) {
+        guard offset != 0 else { return }
+        // Side channels that were left to the default move too, so two deployments can run beside each other.
+        let sideChannels = [BackendRole.prefill, .decode].map { sideChannelPort($0, replica: 0) + offset }
+        for (index, group) in [\Deployment.prefill, \.decode].enumerated() {
+            self[keyPath: group].port += offset
+            self[keyPath: group].initPort += offset
+            self[keyPath: group].allocPort += offset
+            self[keyPath: group].sideChannelPort = sideChannels[index]
+            self[keyPath: group].explicitReceiverPorts = self[keyPath: group].explicitReceiverPorts.map { ports in
+                ReceiverPorts(
+                    initPorts: ports.initPorts.map { $0 + offset }, allocPorts: ports.allocPorts.map { $0 + offset })
+            }
+        }
+        if proxy.listen.port != 0 { proxy.listen.port += offset }
+        if proxy.notify.port != 0 { proxy.notify.port += offset }
+    }
+
+    /// Checks a deployment that was changed after it was loaded.
+    package func validate(fileName: String) throws(DeploymentError) {
+        var reader = ConfigReader()
+        if model.isEmpty { reader.note("expected text, got nothing", at: "model") }
+        DeploymentChecks.run(self, &reader)
+        guard !reader.problems.isEmpty else { return }
+        throw DeploymentError(
+            fileName: fileName,
+            problems: reader.problems.map { problem in
+                var problem = problem
+                problem.line = 0
+                problem.column = 0
+                return problem
+            })
+    }
+}

@@ -1,0 +1,34 @@
+import DisaggCore
+import Glibc
+
+/// The program's standard streams.
+enum Terminal {
+    /// Writes to standard output.
+    static func write(_ text: String) { write(text, to: STDOUT_FILENO) }
+
+    /// Writes to standard error.
+    static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }
+
+    /// The two streams for a console; its width where standard output is a terminal.
+    static var sink: LaunchConsole.Sink {
+        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns)
+    }
+
+    private static var columns: Int? {
+        guard isatty(STDOUT_FILENO) == 1 else { return nil }
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            // A reader that has gone is no reason to stop a deployment.
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+}

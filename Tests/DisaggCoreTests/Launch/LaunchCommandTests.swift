@@ -1,0 +1,75 @@
+import Glibc
+import Testing
+
+@testable import DisaggCore
+
+@Suite("disagg-launch", .serialized, .enabled(if: LaunchScene.launcher != nil, "the executable is built"))
+struct LaunchCommandTests {
+    /// Runs the executable with the fake programs on PATH.
+    private func launch(
+        _ scene: LaunchScene, _ arguments: [String],
+        _ body: @escaping @Sendable (ProcessSession) async throws -> Void = { _ in }
+    ) async throws -> (exit: ProcessExit, output: String) {
+        let path = "\(LaunchScene.fakes):\(ExecutableSearch.variable("PATH") ?? "")"
+        let command = EngineCommand(
+            name: "launcher", arguments: [try #require(LaunchScene.launcher)] + arguments,
+            environment: ["PATH": path, "FAKE_SCENE": scene.mark, "FAKE_EVENTS": scene.directory + "/events"],
+            logFile: scene.directory + "/launcher.log")
+        let (sessions, session) = AsyncStream.makeStream(of: ProcessSession.self)
+        async let exit = ChildProcess.run(command, mark: scene.mark) { session.yield($0) }
+        for await started in sessions {
+            try await body(started)
+            break
+        }
+        return (try await exit, ProcFile.text(command.logFile) ?? "")
+    }
+
+    @Test("Ctrl-C stops everything and ends with status 0", arguments: [SIGINT, SIGTERM])
+    func interrupt(signal: Int32) async throws {
+        let scene = try LaunchScene()
+        let file = try scene.write()
+        let result = try await launch(
+            scene,
+            [
+                "up", file, "--log-dir", scene.directory + "/logs", "--proxy-executable",
+                LaunchScene.fakes + "/disagg-proxy",
+            ]
+        ) { session in
+            try await scene.wait("readiness") {
+                ProcFile.text(scene.directory + "/launcher.log")?.contains("All ready") == true
+            }
+            _ = kill(session.id, signal)
+        }
+        #expect(result.exit == .status(0), "\(result.output)")
+        #expect(result.output.contains("curl http://127.0.0.1:"))
+        #expect(scene.survivors.isEmpty)
+    }
+
+    @Test(
+        "bad input ends with status 2 and one clear error",
+        arguments: [
+            (["up", "1pd"], "neither a preset"),
+            (["up", "1p1d", "--engine", "vlm"], "expected auto, vllm or simulated"),
+            (["preset", "x"], "there is no preset"), (["frobnicate"], "frobnicate"),
+            (["up"], "Missing expected argument"),
+            (["up", "1p1d", "--port-offset", "60000"], "above 65535"),
+        ])
+    func badInput(arguments: [String], expected: String) async throws {
+        let scene = try LaunchScene()
+        let result = try await launch(scene, arguments)
+        #expect(result.exit == .status(2))
+        #expect(result.output.contains(expected), "\(result.output)")
+    }
+
+    @Test("a dry run changes nothing, and a printed preset is a file that loads")
+    func dryRun() async throws {
+        let scene = try LaunchScene()
+        let logs = scene.directory + "/logs"
+        let result = try await launch(scene, ["up", "xpyd", "--engine", "vllm", "--dry-run", "--log-dir", logs])
+        #expect(result.exit == .status(0))
+        #expect(result.output.contains("--port 8101") && result.output.contains("pd_peer_init_port: [7301]"))
+        #expect(ProcFile.names(in: logs) == nil)
+        let preset = try await launch(scene, ["preset", "1p1d"])
+        #expect(try Deployment(yaml: preset.output) == Deployment())
+    }
+}

@@ -1,0 +1,122 @@
+import Glibc
+import Synchronization
+import Testing
+
+@testable import DisaggCore
+
+/// A directory, free ports and a deployment of fake engines, all of one test.
+final class LaunchScene: Sendable {
+    /// Scratch directory of the test.
+    let directory: String
+    /// Marks the environment of every process the test starts.
+    let mark = "scene-\(UInt64.random(in: .min ... .max))"
+    /// What the launcher printed.
+    let output = Mutex("")
+
+    init() throws {
+        directory = "/tmp/disagg-launch-test-\(UInt64.random(in: .min ... .max))"
+        try RunDirectory.create(directory)
+    }
+
+    static let root: String = {
+        // …/Tests/DisaggCoreTests/Launch/LaunchSupport.swift
+        #filePath.split(separator: "/").dropLast(4).map { "/\($0)" }.joined()
+    }()
+    static let fakes = root + "/Tests/Clients/fake-vllm"
+    static let launcher: String? = {
+        let beside = ExecutableSearch.running.map { ExecutableSearch.sibling("disagg-launch", of: $0) }
+        return [beside, root + "/.build/debug/disagg-launch"].compactMap { $0 }.first(
+            where: ExecutableSearch.isExecutable)
+    }()
+
+    var events: [String] {
+        (ProcFile.text(directory + "/events") ?? "").split(separator: "\n").map(String.init)
+    }
+
+    /// Ports that nobody listens on: the system's choice, all held until the last is known.
+    static func freePorts(_ count: Int) -> [Int] {
+        var descriptors: [Int32] = []
+        defer { for descriptor in descriptors { close(descriptor) } }
+        return (0..<count).map { _ in
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            descriptors.append(descriptor)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                    _ = bind(descriptor, generic, length)
+                    _ = getsockname(descriptor, generic, &length)
+                }
+            }
+            return Int(UInt16(bigEndian: address.sin_port))
+        }
+    }
+
+    /// Writes a deployment file of fake vLLM engines on free ports.
+    func write(_ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "") throws -> String {
+        let ports = Self.freePorts(6)
+        func environment(_ extra: [String: String]) -> String {
+            var all = extra
+            all["FAKE_EVENTS"] = directory + "/events"
+            all["FAKE_SCENE"] = mark
+            return all.sorted { $0.key < $1.key }.map { "\($0.key): \"\($0.value)\"" }.joined(separator: ", ")
+        }
+        let file = EngineCommand.File(
+            path: directory + "/disagg.yaml",
+            contents: """
+                model: fake/model
+                engine: vllm
+                prefill: {port: \(ports[0]), env: {\(environment(prefill))}}
+                decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3]), env: {\(environment(decode))}}
+                proxy:
+                  listen: 127.0.0.1:\(ports[4])
+                  notify: 127.0.0.1:\(ports[5])
+                \(proxy)
+                """)
+        try RunDirectory.write(file)
+        return file.path
+    }
+
+    func plan(_ file: String) async throws -> LaunchPlan {
+        var request = LaunchRequest(source: file)
+        request.directory = directory + "/logs"
+        request.searchPath = Self.fakes
+        request.proxy = Self.fakes + "/disagg-proxy"
+        var plan = try await request.plan(dryRun: false) { _ in }
+        plan.processes[0].command.environment["FAKE_EVENTS"] = directory + "/events"
+        plan.processes[0].command.environment["FAKE_SCENE"] = mark
+        return plan
+    }
+
+    var console: LaunchConsole {
+        LaunchConsole(
+            .init(
+                output: { text in self.output.withLock { $0 += text } },
+                error: { text in self.output.withLock { $0 += text } }))
+    }
+
+    /// Waits for something outside this process, at most 20 s.
+    func wait(_ what: String, until condition: () -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while !condition() {
+            guard ContinuousClock.now < deadline else {
+                Issue.record("timed out waiting for \(what); output: \(output.withLock { $0 })")
+                throw CancellationError()
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// The processes of this test that still live.
+    var survivors: [Int32] {
+        ProcFile.processes.filter { process in
+            guard let stat = ProcFile.text("/proc/\(process)/stat"), !stat.contains(") Z "),
+                let environment = ProcFile.text("/proc/\(process)/environ")
+            else { return false }
+            return environment.contains("FAKE_SCENE=\(mark)\0")
+        }
+    }
+
+    func contains(_ text: String) -> Bool { output.withLock { $0.contains(text) } }
+}
