@@ -72,4 +72,33 @@ struct LaunchCommandTests {
         let preset = try await launch(scene, ["preset", "1p1d"])
         #expect(try Deployment(yaml: preset.output) == Deployment())
     }
+
+    @Test("simulated engines and the real proxy come up and answer the printed request")
+    func simulated() async throws {
+        let scene = try LaunchScene()
+        let ports = LaunchScene.freePorts(6)
+        let file = EngineCommand.File(
+            path: scene.directory + "/sim.yaml",
+            contents: """
+                engine: simulated
+                prefill: {port: \(ports[0]), env: {FAKE_SCENE: \(scene.mark)}}
+                decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3])}
+                proxy: {listen: "127.0.0.1:\(ports[4])", notify: "127.0.0.1:\(ports[5])"}
+                simulator: {speed: 0}
+                """)
+        try RunDirectory.write(file)
+        let result = try await launch(scene, ["up", file.path, "--log-dir", scene.directory + "/logs"]) { session in
+            func log() -> String { ProcFile.text(scene.directory + "/launcher.log") ?? "" }
+            try await scene.wait("readiness") { log().contains("All ready") }
+            let line = try #require(log().split(separator: "\n").first { $0.hasPrefix("  curl ") })
+            let curl = EngineCommand(
+                name: "curl", arguments: ["/bin/sh", "-c", "\(line) -sS -m 20"], logFile: scene.directory + "/curl.log")
+            #expect(try await ChildProcess.run(curl, mark: scene.mark + "-curl") { _ in } == .status(0))
+            let answer = try JSONView(parsing: ProcFile.text(curl.logFile) ?? "")
+            #expect(answer["usage"]?["completion_tokens"]?.int == 16)
+            _ = kill(session.id, SIGINT)
+        }
+        #expect(result.exit == .status(0), "\(result.output)")
+        #expect(scene.survivors.isEmpty)
+    }
 }
