@@ -18,7 +18,7 @@ struct DisaggLaunch: AsyncParsableCommand {
               disagg-launch preset 1p1d > my.yaml   a deployment file to edit
               disagg-launch up my.yaml              start it
             """,
-        subcommands: [UpCommand.self, PresetCommand.self])
+        subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {
