@@ -23,9 +23,10 @@ struct DisaggProxy: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A deployment file.", valueName: "file"))
     var config: String?
 
-    @Option(help: ArgumentHelp(
-        "The hand-off: \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")). (default: lmcache)",
-        valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "The hand-off: \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")). (default: lmcache)",
+            valueName: "name"))
     var handoff: String?
 
     @Option(help: ArgumentHelp("Who samples the first token under lmcache: decode or prefill.", valueName: "role"))
@@ -43,7 +44,9 @@ struct DisaggProxy: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Address to listen on.", valueName: "host"))
     var host: String?
 
-    @Option(help: ArgumentHelp("Port to listen on; 0 lets the system choose. (default: 9000, or 8000 with LMCache's flags)"))
+    @Option(
+        help: ArgumentHelp("Port to listen on; 0 lets the system choose. (default: 9000, or 8000 with LMCache's flags)")
+    )
     var port: Int?
 
     @Option(help: "Event loops. (default: the number of cores)")
@@ -61,7 +64,9 @@ struct DisaggProxy: AsyncParsableCommand {
         do {
             deployment = try resolved()
             guard let parsed = Logger.Level(rawValue: logLevel) else {
-                throw DisaggError(.badRequest, "--log-level: expected trace, debug, info, notice, warning or error, got \"\(logLevel)\"")
+                throw DisaggError(
+                    .badRequest,
+                    "--log-level: expected trace, debug, info, notice, warning or error, got \"\(logLevel)\"")
             }
             level = parsed
         } catch {
@@ -75,7 +80,8 @@ struct DisaggProxy: AsyncParsableCommand {
             let server = try DisaggServer(deployment: deployment, logger: logger) { http, notify in
                 let hint = notify.map { ", notifications on port \($0)" } ?? ""
                 StandardError.print(
-                    "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)")
+                    "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)"
+                )
             }
             let group = ServiceGroup(
                 configuration: .init(
@@ -97,7 +103,8 @@ struct DisaggProxy: AsyncParsableCommand {
             guard let kind = HandoffKind(rawValue: handoff) else {
                 throw DisaggError(
                     .badRequest,
-                    "--handoff: expected one of \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")), got \"\(handoff)\"")
+                    "--handoff: expected one of \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")), got \"\(handoff)\""
+                )
             }
             deployment.handoff = kind
         }
@@ -114,15 +121,20 @@ struct DisaggProxy: AsyncParsableCommand {
             try flags.apply(to: &deployment)
             if config == nil { deployment.proxy.listen.port = 8000 }
         }
-        if !prefill.isEmpty { deployment.prefill.urls = try prefill.map { try Endpoint(parsing: $0, flag: "--prefill") } }
+        if !prefill.isEmpty {
+            deployment.prefill.urls = try prefill.map { try Endpoint(parsing: $0, flag: "--prefill") }
+        }
         if !decode.isEmpty { deployment.decode.urls = try decode.map { try Endpoint(parsing: $0, flag: "--decode") } }
         if config == nil, !prefill.isEmpty || !decode.isEmpty {
             guard !decode.isEmpty else {
-                throw DisaggError(.badRequest, "--decode is missing: name at least one decode engine, e.g. --decode http://127.0.0.1:8200")
+                throw DisaggError(
+                    .badRequest,
+                    "--decode is missing: name at least one decode engine, e.g. --decode http://127.0.0.1:8200")
             }
             if prefill.isEmpty {
                 guard deployment.handoff == .none else {
-                    throw DisaggError(.badRequest, "--prefill is missing: name at least one prefill engine, or use --handoff none")
+                    throw DisaggError(
+                        .badRequest, "--prefill is missing: name at least one prefill engine, or use --handoff none")
                 }
                 deployment.prefill.replicas = 0
             }

@@ -54,7 +54,9 @@ struct LMCacheOptions: ParsableArguments {
         guard named.contains(where: { $0 != nil }) || numPrefillers != nil || numDecoders != nil else { return nil }
         var line = ProxyCommandLine()
         if let prefillerHost { line.prefillerHosts = Self.list(prefillerHost) }
-        if let prefillerPort { line.prefillerPorts = try ProxyCommandLine.ports(prefillerPort, flag: "--prefiller-port") }
+        if let prefillerPort {
+            line.prefillerPorts = try ProxyCommandLine.ports(prefillerPort, flag: "--prefiller-port")
+        }
         if let numPrefillers { line.prefillers = numPrefillers }
         if let decoderHost { line.decoderHosts = Self.list(decoderHost) }
         if let decoderPort { line.decoderPorts = try ProxyCommandLine.ports(decoderPort, flag: "--decoder-port") }

@@ -64,11 +64,13 @@ public struct ProxyCommandLine: Sendable {
         guard hosts.count == total || hosts.count == 1, ports.count == total || ports.count == 1 else {
             throw DisaggError(
                 .badRequest,
-                "--\(flag)-host has \(hosts.count) and --\(flag)-port \(ports.count) elements; give as many of both, or one of either")
+                "--\(flag)-host has \(hosts.count) and --\(flag)-port \(ports.count) elements; give as many of both, or one of either"
+            )
         }
         guard count == 1 || count == total else {
             throw DisaggError(
-                .badRequest, "--num-\(flag)s is \(count), but the lists name \(total) \(flag)s; leave it out or make them agree")
+                .badRequest,
+                "--num-\(flag)s is \(count), but the lists name \(total) \(flag)s; leave it out or make them agree")
         }
         return (0..<total).map {
             Endpoint(host: hosts.count == 1 ? hosts[0] : hosts[$0], port: ports.count == 1 ? ports[0] : ports[$0])

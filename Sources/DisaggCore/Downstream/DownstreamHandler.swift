@@ -103,7 +103,8 @@ package final class DownstreamHandler: ChannelDuplexHandler {
         reject(
             parserError == .headerOverflow
                 ? DisaggError(
-                    .headersTooLarge, "the request's head is larger than \(limits.headBytes) bytes; send fewer or shorter headers")
+                    .headersTooLarge,
+                    "the request's head is larger than \(limits.headBytes) bytes; send fewer or shorter headers")
                 : DisaggError(.badRequest, "the request is not valid HTTP/1.1: \(parserError)"))
     }
 
@@ -128,7 +129,9 @@ package final class DownstreamHandler: ChannelDuplexHandler {
             if body.readableBytes == 0 {
                 body = bytes
                 // Room for the whole body at once, where its size was announced.
-                if let length = head?.headers.first(name: "content-length").flatMap(Int.init), length > bytes.readableBytes {
+                if let length = head?.headers.first(name: "content-length").flatMap(Int.init),
+                    length > bytes.readableBytes
+                {
                     body.reserveCapacity(length)
                 }
             } else {
@@ -175,7 +178,8 @@ package final class DownstreamHandler: ChannelDuplexHandler {
         reject(
             DisaggError(
                 .payloadTooLarge,
-                "the request's body is larger than \(limits.bodyBytes) bytes; shorten the prompt or raise proxy.maxBody"))
+                "the request's body is larger than \(limits.bodyBytes) bytes; shorten the prompt or raise proxy.maxBody"
+            ))
     }
 
     /// Answers without reading the rest of the request, then closes.

@@ -48,5 +48,6 @@ public struct DisaggError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The HTTP status the client gets.
     public var status: HTTPResponse.Status { HTTPResponse.Status(code: code.statusCode) }
 
+    /// Status, type and message in one line.
     public var description: String { "\(code.statusCode) \(code.type): \(message)" }
 }

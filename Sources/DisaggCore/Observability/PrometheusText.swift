@@ -14,7 +14,9 @@ package struct PrometheusText: Sendable {
     }
 
     /// Adds a sample.
-    package mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: some CustomStringConvertible) {
+    package mutating func sample(
+        _ name: String, _ labels: [(String, String)] = [], _ value: some CustomStringConvertible
+    ) {
         guard !labels.isEmpty else { return lines.append("\(name) \(value)") }
         let rendered = labels.map { "\($0.0)=\"\(Self.escape($0.1))\"" }.joined(separator: ",")
         lines.append("\(name){\(rendered)} \(value)")
@@ -50,7 +52,9 @@ package struct PrometheusText: Sendable {
         page.sample("disagg_build_info", [("version", DisaggVersion.current), ("handoff", handoff.rawValue)], 1)
         page.family("disagg_requests_total", "counter", "Finished generation requests.")
         let ordered = metrics.requests.sorted {
-            ($0.key.endpoint, $0.key.status, $0.key.reason.rawValue) < ($1.key.endpoint, $1.key.status, $1.key.reason.rawValue)
+            ($0.key.endpoint, $0.key.status, $0.key.reason.rawValue) < (
+                $1.key.endpoint, $1.key.status, $1.key.reason.rawValue
+            )
         }
         for (key, count) in ordered {
             page.sample(
@@ -67,9 +71,18 @@ package struct PrometheusText: Sendable {
             ("disagg_streams_broken_total", "Streams ended with an error event.", metrics.streamsBroken),
             ("disagg_kv_releases_total", "Requests sent to free KV that nobody would use.", metrics.releases),
             ("disagg_kv_release_failures_total", "Such requests that failed.", metrics.releasesFailed),
-            ("disagg_notifications_timed_out_total", "Waits for notifications that ended at their deadline.", metrics.notificationsTimedOut),
-            ("disagg_notifications_late_total", "Notifications that came after their deadline.", metrics.notificationsLate),
-            ("disagg_notifications_unknown_total", "Notifications of no request under way.", metrics.notificationsUnknown),
+            (
+                "disagg_notifications_timed_out_total", "Waits for notifications that ended at their deadline.",
+                metrics.notificationsTimedOut
+            ),
+            (
+                "disagg_notifications_late_total", "Notifications that came after their deadline.",
+                metrics.notificationsLate
+            ),
+            (
+                "disagg_notifications_unknown_total", "Notifications of no request under way.",
+                metrics.notificationsUnknown
+            ),
         ]
         for (name, help, value) in counters {
             page.family(name, "counter", help)

@@ -10,7 +10,9 @@ package struct ProxyMetrics: Sendable {
     /// A histogram with fixed bounds, in seconds.
     package struct Histogram: Sendable {
         /// Upper bounds in seconds.
-        package static let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+        package static let bounds = [
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+        ]
         package private(set) var counts = [Int](repeating: 0, count: bounds.count + 1)
         package private(set) var nanoseconds: Int64 = 0
 

@@ -10,6 +10,7 @@ public struct DisaggResponse: Sendable {
 
     /// The bytes of an answer's body, in order.
     public struct Body: AsyncSequence, Sendable {
+        /// A part of the body, as it came.
         public typealias Element = ByteBuffer
         typealias Producer = NIOThrowingAsyncSequenceProducer<
             ByteBuffer, any Error, NIOAsyncSequenceProducerBackPressureStrategies.HighLowWatermark, Link

@@ -27,6 +27,9 @@ public final class DisaggRouter: Service, Sendable {
         core = try ProxyCore(deployment: deployment, group: eventLoopGroup, logger: logger)
     }
 
+    /// Keeps deadlines and notifications until graceful shutdown; then lets requests under way end.
+    ///
+    /// - Throws: an error that names the address where the notification socket cannot be bound.
     public func run() async throws {
         do {
             _ = try await core.start()
@@ -62,7 +65,8 @@ public final class DisaggRouter: Service, Sendable {
         let eventLoop = core.eventLoops[index]
         do {
             let promise = eventLoop.makePromise(of: DisaggResponse.self)
-            let link = try await eventLoop.submit { DisaggResponse.Body.Link(head: promise, eventLoop: eventLoop) }.get()
+            let link = try await eventLoop.submit { DisaggResponse.Body.Link(head: promise, eventLoop: eventLoop) }
+                .get()
             return try await withTaskCancellationHandler {
                 eventLoop.execute {
                     guard !link.isCancelled else { return }

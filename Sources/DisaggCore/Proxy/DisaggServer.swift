@@ -25,6 +25,9 @@ public final class DisaggServer: Service, Sendable {
         self.onStart = onStart
     }
 
+    /// Serves until graceful shutdown.
+    ///
+    /// - Throws: ``DisaggError`` that names the address where a listener cannot be bound.
     public func run() async throws {
         do {
             try await serve()

@@ -57,7 +57,8 @@ final class PassThrough: RequestInFlight {
             head: heads.head(
                 method: request.method, target: request.target, backend: backend,
                 bodyBytes: hasBody ? request.body.readableBytes : nil),
-            body: hasBody && request.body.readableBytes > 0 ? [request.body] : [], to: backend, fresh: fresh, for: exchange)
+            body: hasBody && request.body.readableBytes > 0 ? [request.body] : [], to: backend, fresh: fresh,
+            for: exchange)
     }
 
     private func finish() {

@@ -478,7 +478,8 @@ final class RequestDriver: RequestInFlight {
         loop.shared.logger.debug(
             "request served",
             metadata: [
-                "disagg.request-id": "\(requestID)", "disagg.status": "\(status)", "disagg.reason": "\(reason.rawValue)",
+                "disagg.request-id": "\(requestID)", "disagg.status": "\(status)",
+                "disagg.reason": "\(reason.rawValue)",
                 "disagg.prefill": "\(prefill?.backend.id ?? "-")", "disagg.decode": "\(decode?.backend.id ?? "-")",
             ])
     }

@@ -12,7 +12,8 @@ struct RequestHeadWriter {
     init(_ headers: HTTPHeaders, requestID: String) {
         var lines = ByteBuffer()
         lines.reserveCapacity(512)
-        let connection = headers.contains(name: "connection") ? headers[canonicalForm: "connection"].map(String.init) : []
+        let connection =
+            headers.contains(name: "connection") ? headers[canonicalForm: "connection"].map(String.init) : []
         for (name, value) in headers where HeaderPolicy.forwardsRequestField(name, connection: connection) {
             lines.writeString(name)
             lines.writeStaticString(": ")
@@ -46,7 +47,9 @@ struct RequestHeadWriter {
     }
 
     /// The client's own id where it is harmless in a header and in an id, else a fresh one.
-    static func requestID(_ headers: HTTPHeaders, using generator: inout some RandomNumberGenerator, loop: Int) -> String {
+    static func requestID(_ headers: HTTPHeaders, using generator: inout some RandomNumberGenerator, loop: Int)
+        -> String
+    {
         if let own = headers.first(name: "x-request-id"), (1...128).contains(own.utf8.count),
             own.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         {

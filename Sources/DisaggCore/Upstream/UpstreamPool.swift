@@ -25,7 +25,8 @@ package final class UpstreamPool {
     ///
     /// - Parameter fresh: whether to open a new connection whatever is idle: the retry after ``UpstreamFailure/staleConnection``.
     package func send(
-        head: ByteBuffer, body: [ByteBuffer], to backend: BackendState, fresh: Bool = false, for exchange: UpstreamExchange
+        head: ByteBuffer, body: [ByteBuffer], to backend: BackendState, fresh: Bool = false,
+        for exchange: UpstreamExchange
     ) {
         guard !exchange.isCancelled else { return }
         if !fresh, let connection = takeIdle(backend) {

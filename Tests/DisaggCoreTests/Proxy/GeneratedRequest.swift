@@ -26,7 +26,9 @@ struct GeneratedRequest: CustomStringConvertible {
             switch Int.random(in: 0..<10, using: &generator) {
             case 0: members.append(#""prompt":["\#(pick(texts) + unique)","\#(pick(texts))"]"#)
             case 1:
-                members.append(#""prompt":[\#((0..<9).map { _ in "\(Int.random(in: 10..<400, using: &generator))" }.joined(separator: ","))]"#)
+                members.append(
+                    #""prompt":[\#((0..<9).map { _ in "\(Int.random(in: 10..<400, using: &generator))" }.joined(separator: ","))]"#
+                )
             default: members.append(#""prompt":"\#(pick(texts) + unique)""#)
             }
         }
@@ -63,11 +65,14 @@ struct GeneratedRequest: CustomStringConvertible {
         if chance(6) { members.append(#""return_token_ids":true"#) }
         if isChat, chance(12) {
             members.append(
-                #""tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]"#)
+                #""tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]"#
+            )
             if chance(50) { members.append(#""tool_choice":"required""#) }
         }
         if isChat, chance(8) { members.append(#""chat_template_kwargs":{"enable_thinking":false}"#) }
-        if chance(5) { members.append(#""kv_transfer_params":{"do_remote_prefill":true,"remote_host":"10.9.8.7","remote_port":1}"#) }
+        if chance(5) {
+            members.append(#""kv_transfer_params":{"do_remote_prefill":true,"remote_host":"10.9.8.7","remote_port":1}"#)
+        }
         if chance(3) { members.append(#""presence_penalty":0.5"#) }
         members.shuffle(using: &generator)
         body = "{" + members.joined(separator: pick([",", ", ", " ,\n"])) + "}"

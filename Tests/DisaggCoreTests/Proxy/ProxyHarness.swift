@@ -137,7 +137,9 @@ final class ProxyHarness: Sendable {
     func servedByReason() async throws -> [String: Int] {
         var served: [String: Int] = [:]
         for line in try await proxy.get("/metrics").body.split(separator: "\n") {
-            guard line.hasPrefix("disagg_requests_total{"), let range = line.firstRange(of: "reason=\"") else { continue }
+            guard line.hasPrefix("disagg_requests_total{"), let range = line.firstRange(of: "reason=\"") else {
+                continue
+            }
             let reason = line[range.upperBound...].prefix { $0 != "\"" }
             served[String(reason), default: 0] += line.split(separator: " ").last.flatMap { Int($0) } ?? 0
         }
