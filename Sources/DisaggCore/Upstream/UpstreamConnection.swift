@@ -11,7 +11,8 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     private enum Phase { case idle, head, body, closed }
 
     let backend: BackendState
-    private unowned let pool: UpstreamPool
+    /// Strong: the pool lets go of its connections when it shuts down, and an unowned reference costs a retain at each chunk.
+    private let pool: UpstreamPool
     private var context: ChannelHandlerContext?
     private var exchange: UpstreamExchange?
     private var phase = Phase.idle
