@@ -12,6 +12,8 @@ package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
     case malformed(String)
     /// The answer is larger than what the proxy keeps.
     case tooLarge
+    /// The answer was not complete in time.
+    case timeout
 
     package var description: String {
         switch self {
@@ -20,6 +22,7 @@ package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
         case .closed: "the connection was closed before the answer was complete"
         case .malformed(let reason): "malformed answer: \(reason)"
         case .tooLarge: "the answer is too large"
+        case .timeout: "no answer in time"
         }
     }
 }
@@ -71,6 +74,8 @@ package class UpstreamExchange {
     package final var lastActivity = 0
     final weak var connection: UpstreamConnection?
     final var isCancelled = false
+    /// The request went out on a connection.
+    final var wasSent = false
 
     init() {}
 
@@ -92,6 +97,11 @@ package class UpstreamExchange {
         connection?.abandon()
     }
 
+    /// Tells the backend that nobody waits for the answer, and takes it all the same where it is on its way.
+    ///
+    /// An HTTP server sees a closed connection in both; only this tells whether it had finished before it saw it.
+    package final func leave() { connection?.closeOutput() }
+
     /// Lets held reads go on.
     package final func resume() {
         guard isPaused else { return }
@@ -102,7 +112,7 @@ package class UpstreamExchange {
 
 /// An exchange whose answer is collected and given to a closure.
 package final class CollectingExchange: UpstreamExchange {
-    /// A complete answer.
+    /// A complete answer, its body without chunk framing.
     package struct Answer {
         package var head: UpstreamHead
         package var body: ByteBuffer
@@ -113,6 +123,7 @@ package final class CollectingExchange: UpstreamExchange {
     private var head: UpstreamHead?
     private var body = ByteBuffer()
     private var isDone = false
+    private var deadline: Scheduled<Void>?
 
     /// Creates an exchange.
     ///
@@ -122,6 +133,21 @@ package final class CollectingExchange: UpstreamExchange {
     package init(limit: Int = 64 << 20, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void) {
         self.limit = limit
         self.completion = completion
+    }
+
+    /// Creates an exchange that is cancelled and fails where its answer is not complete in time.
+    package convenience init(
+        timeout: Duration, on eventLoop: any EventLoop, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
+    ) {
+        self.init(completion: completion)
+        deadline = eventLoop.assumeIsolated().scheduleTask(in: .init(timeout)) { [weak self] in self?.giveUp() }
+    }
+
+    /// Cancels the exchange and fails it, where it has not ended.
+    package func giveUp() {
+        guard !isDone, !isCancelled else { return }
+        cancel()
+        finish(.failure(.timeout))
     }
 
     package override var wantsPayload: Bool { true }
@@ -150,6 +176,7 @@ package final class CollectingExchange: UpstreamExchange {
     private func finish(_ result: Result<Answer, UpstreamFailure>) {
         guard !isDone else { return }
         isDone = true
+        deadline?.cancel()
         completion(result)
     }
 }
