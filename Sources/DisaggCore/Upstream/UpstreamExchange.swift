@@ -40,7 +40,9 @@ package struct UpstreamHead {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
         bytes.withUnsafeReadableBytes { raw in
+            let listed = scanned.fields.filter { HTTPResponseHeadScanner.equals(raw, $0.name, "connection") }
             for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
+                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
                 lines.writeStaticString(": ")
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
