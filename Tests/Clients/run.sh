@@ -199,7 +199,7 @@ if [ -n "$bench" ]; then
     target=${presets[0]:-1p1d}
     echo "== the load of LMCache's example against $target"
     start "$target"
-    run_bench http://localhost:9000 "$bench_environment"
+    run_bench http://127.0.0.1:9000 "$bench_environment"
     check_ledgers
     stop
 fi
