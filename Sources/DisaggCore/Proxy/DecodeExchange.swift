@@ -8,7 +8,9 @@ final class DecodeExchange: UpstreamExchange {
     /// A larger answer in one piece is passed on while it comes.
     static let maximumHeldAnswer = 4 << 20
 
-    private unowned let driver: RequestDriver
+    /// Weak: a connection may end after its request did.
+    private weak var driver: RequestDriver?
+    private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
     /// Whether the first token opened the client's stream already.
@@ -26,8 +28,9 @@ final class DecodeExchange: UpstreamExchange {
     /// An event longer than this is passed on in parts.
     private static let maximumHeldEvent = 1 << 20
 
-    init(driver: RequestDriver, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
+    init(driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
         self.driver = driver
+        self.requestID = requestID
         self.sink = sink
         self.merge = merge
         self.streamIsOpen = streamIsOpen
@@ -54,7 +57,7 @@ final class DecodeExchange: UpstreamExchange {
         }
         let isSure = isEventStream && status == 200 && merge == nil
         let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
-        if isSure || isLarge || (streamIsOpen && status == 200) { driver.decodeBegan(self) }
+        if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
     override func readComplete() {
@@ -63,13 +66,13 @@ final class DecodeExchange: UpstreamExchange {
 
     override func ended() {
         hasEnded = true
-        if !isRelaying { driver.decodeBegan(self) }
+        if !isRelaying { driver?.decodeBegan(self) }
         guard isRelaying else { return }
         if heldBack.readableBytes > 0 { sink.write(heldBack) }
-        driver.decodeEnded(self)
+        driver?.decodeEnded(self)
     }
 
-    override func failed(_ failure: UpstreamFailure) { driver.decodeFailed(self, failure) }
+    override func failed(_ failure: UpstreamFailure) { driver?.decodeFailed(self, failure) }
 
     // MARK: Relaying
 
@@ -88,7 +91,7 @@ final class DecodeExchange: UpstreamExchange {
             case .none: sinkFraming = .none
             case .chunked, .untilClose: sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
             }
-            sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+            sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
             if let body { relay(body) }
         }
     }
@@ -136,7 +139,7 @@ final class DecodeExchange: UpstreamExchange {
         let whole = head.status == 200 ? merge.wholeAnswer(decode: Array(body.readableBytesView)) : nil
         let answer = whole.map { ByteBuffer(bytes: $0) } ?? body
         sinkFraming = .length(answer.readableBytes)
-        sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+        sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
         sink.write(answer)
     }
 

@@ -293,7 +293,7 @@ final class RequestDriver: RequestInFlight {
         }
         status = prefillHead.status
         sink.begin(
-            status: prefillHead.status, lines: lines(of: prefillHead), framing: .length(prefillBody.readableBytes))
+            status: prefillHead.status, lines: prefillHead.clientLines(requestID: requestID), framing: .length(prefillBody.readableBytes))
         if prefillBody.readableBytes > 0 { sink.write(prefillBody) }
         sink.end()
     }
@@ -327,7 +327,7 @@ final class RequestDriver: RequestInFlight {
         decodeSent = .now()
         if let prefillDone { observe(.handoff, since: prefillDone) }
         let exchange = DecodeExchange(
-            driver: self, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
+            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
         exchange.lastActivity = loop.upstream.tick
         exchange.isPaused = pausedSince != nil
         decodeExchange = exchange
@@ -449,15 +449,6 @@ final class RequestDriver: RequestInFlight {
             if pausedSince == nil { pausedSince = loop.upstream.tick }
             decodeExchange?.isPaused = true
         }
-    }
-
-    /// The fields of an engine's answer that go to the client, and the request's id.
-    func lines(of head: UpstreamHead) -> ByteBuffer {
-        var lines = head.forwardedLines(reserving: 64)
-        lines.writeStaticString("x-request-id: ")
-        lines.writeString(requestID)
-        lines.writeStaticString("\r\n")
-        return lines
     }
 
     // MARK: Deadlines

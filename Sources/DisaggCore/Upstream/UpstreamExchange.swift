@@ -52,6 +52,15 @@ package struct UpstreamHead {
         return lines
     }
 
+    /// The fields that go to the client, and the request's id.
+    package func clientLines(requestID: String) -> ByteBuffer {
+        var lines = forwardedLines(reserving: 64)
+        lines.writeStaticString("x-request-id: ")
+        lines.writeString(requestID)
+        lines.writeStaticString("\r\n")
+        return lines
+    }
+
     /// The value of a field given in lower case; nil where it is absent.
     package func value(of name: StaticString) -> String? {
         bytes.withUnsafeReadableBytes { raw in
