@@ -86,8 +86,6 @@ package struct HandoffMachine: ~Copyable {
     package private(set) var isFinished = false
     /// KV is on its way or at the decoder, and nobody has been asked to use or free it.
     package private(set) var owesRelease = false
-    /// The deadline of the notifications passed; one that comes later finds its decode already sent.
-    package private(set) var noticesAreLate = false
     private var awaitsNotices = false
     /// The decode in flight, or to be tried again, is to use the prefill's KV.
     private var handsOff = false
@@ -115,7 +113,6 @@ package struct HandoffMachine: ~Copyable {
         }
         prefill = .sent
         noticesLeft = rules.expectedNotices
-        noticesAreLate = false
         return .openPrefill
     }
 
@@ -204,30 +201,16 @@ package struct HandoffMachine: ~Copyable {
     package mutating func noticeArrived() -> HandoffActions {
         guard !isFinished, noticesLeft > 0 else { return [] }
         noticesLeft -= 1
-        guard noticesLeft == 0 else { return [] }
-        if noticesAreLate {
-            // The decode went ahead without this KV, which now lies at the decoder.
-            noticesAreLate = false
-            owesRelease = true
-            return [releaseIfOwed(), settle()].merged
-        }
-        guard awaitsNotices else { return [] }
+        guard noticesLeft == 0, awaitsNotices else { return [] }
         return proceedAfterNotices()
     }
 
-    /// The notifications' deadline passed.
+    /// The notifications' deadline passed: the request goes on, and one that still comes finds nobody to use its KV.
     package mutating func noticesTimedOut() -> HandoffActions {
         guard !isFinished, awaitsNotices, noticesLeft > 0 else { return [] }
-        noticesAreLate = true
-        return proceedAfterNotices()
-    }
-
-    /// Late notifications are no longer waited for.
-    package mutating func lateNoticesGivenUp() -> HandoffActions {
-        guard !isFinished, noticesAreLate else { return [] }
-        noticesAreLate = false
+        let strays = strays()
         noticesLeft = 0
-        return settle()
+        return [strays, proceedAfterNotices()].merged
     }
 
     /// An attempt ends with notifications due: what they announce later must be freed too.
@@ -261,7 +244,7 @@ package struct HandoffMachine: ~Copyable {
     }
 
     private mutating func releaseIfOwed() -> HandoffActions {
-        guard owesRelease, noticesLeft == 0 || noticesAreLate else { return [] }
+        guard owesRelease, noticesLeft == 0 else { return [] }
         owesRelease = false
         return rules.release == .nothing ? [] : .release
     }
@@ -309,7 +292,8 @@ package struct HandoffMachine: ~Copyable {
         retriesLeft -= 1
         decode = .notStarted
         if !handedOff || rules.decodeMayBeRepeated { return [freed, .cancelDecode, .retryDecode].merged }
-        return [freed, .cancelDecode, retryWithAnotherPair()].merged
+        prefill = .notStarted
+        return [freed, .cancelDecode, .retryPair].merged
     }
 
     /// The decoder's answer is complete.
@@ -338,15 +322,8 @@ package struct HandoffMachine: ~Copyable {
             // The same finished prefill serves the next decoder.
             return .retryDecode
         }
-        return [releaseIfOwed(), retryWithAnotherPair()].merged
-    }
-
-    private mutating func retryWithAnotherPair() -> HandoffActions {
-        let strays = strays()
         prefill = .notStarted
-        noticesLeft = 0
-        noticesAreLate = false
-        return [.retryPair, strays].merged
+        return [releaseIfOwed(), .retryPair].merged
     }
 
     /// A retried decode's new decoder was chosen.
@@ -416,7 +393,7 @@ package struct HandoffMachine: ~Copyable {
     private mutating func settle() -> HandoffActions {
         guard client == .answered || client == .gone else { return [] }
         guard prefill != .sent, decode != .sent, decode != .head else { return [] }
-        guard !awaitsNotices, !noticesAreLate else { return [] }
+        guard !awaitsNotices else { return [] }
         isFinished = true
         return [releaseIfOwed(), .finish].merged
     }

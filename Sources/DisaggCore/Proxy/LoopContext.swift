@@ -78,7 +78,10 @@ final class LoopContext: ClientRequestHandler {
         for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
         guard upstream.tick % 5 == 0 else { return }
         upstream.closeExpired()
-        for (id, stray) in strays where upstream.tick >= stray.deadline { strays[id] = nil }
+        for (id, stray) in strays where upstream.tick >= stray.deadline {
+            strays[id] = nil
+            if stray.freesAtDeadline { release(stray.leg, at: stray.backend, heads: stray.heads) }
+        }
         let now = NIODeadline.now()
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }

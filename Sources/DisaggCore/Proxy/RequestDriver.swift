@@ -6,8 +6,9 @@ internal import NIOHTTP1
 final class RequestDriver: RequestInFlight {
     /// How often a leg or pair may be tried again before the client is told.
     static let retries = 2
-    /// How long a notification that missed its deadline is still listened for, to free the KV it announces.
-    static let lateNotice = Duration.seconds(60)
+    /// How long a notification that missed its deadline is still listened for, to free the KV it announces: this many
+    /// times the deadline.
+    static let lateNotice = 6
 
     private let loop: LoopContext
     private let sink: ResponseSink
@@ -40,7 +41,6 @@ final class RequestDriver: RequestInFlight {
     private var status = 0
     private var prefillDeadline: Int?
     private var noticeDeadline: Int?
-    private var lateDeadline: Int?
     private var pausedSince: Int?
     private var prefillDone: NIODeadline?
     private var decodeSent: NIODeadline?
@@ -307,7 +307,6 @@ final class RequestDriver: RequestInFlight {
             return
         }
         noticeConnections.append(connection)
-        if machine.noticesAreLate { loop.metrics.notificationsLate += 1 }
         let actions = machine.noticeArrived()
         if machine.noticesLeft == 0 { noticeDeadline = nil }
         perform(actions)
@@ -428,7 +427,8 @@ final class RequestDriver: RequestInFlight {
             StrayNotices(
                 leg: leg, backend: receiver, heads: heads, known: noticeConnections,
                 expected: machine.rules.expectedNotices,
-                deadline: loop.upstream.tick + LoopContext.ticks(Self.lateNotice)))
+                deadline: loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout * Self.lateNotice),
+                freesAtDeadline: answer != nil))
     }
 
     // MARK: The client
@@ -467,12 +467,7 @@ final class RequestDriver: RequestInFlight {
         if let deadline = noticeDeadline, tick >= deadline {
             noticeDeadline = nil
             loop.metrics.notificationsTimedOut += 1
-            lateDeadline = tick + LoopContext.ticks(Self.lateNotice)
             perform(machine.noticesTimedOut())
-        }
-        if let deadline = lateDeadline, tick >= deadline {
-            lateDeadline = nil
-            perform(machine.lateNoticesGivenUp())
         }
         let patience = LoopContext.ticks(settings.decodeIdleTimeout)
         if let pausedSince, tick - pausedSince >= patience {

@@ -10,4 +10,7 @@ struct StrayNotices {
     let expected: Int
     /// The loop's tick after which none is waited for.
     let deadline: Int
+    /// Whether the KV is freed at the deadline too: its prefill ended well, so it was sent, and a notification can be lost
+    /// while the KV is not. The decode that went ahead may have come too early to use it.
+    let freesAtDeadline: Bool
 }

@@ -28,7 +28,6 @@ struct HandoffMachineModel: ~Copyable {
     private(set) var isFinished = false
     private(set) var pending = Pending.nothing
     private(set) var isAwaitingNotices = false
-    private(set) var isLate = false
     private(set) var noticesLeft = 0
     private var decodeHadHead = false
     private var prefillIsReady = false
@@ -43,8 +42,8 @@ struct HandoffMachineModel: ~Copyable {
     private var isRelaying = false
     /// KV that somebody must use or free.
     private var owes = false
-    /// Notifications that a past attempt may still get were handed to whoever frees what they announce.
-    private var expectsStrays = false
+    /// Notifications are given up that may still come: somebody must listen for them.
+    private var mayStray = false
 
     init(rules: HandoffRules, retries: Int, traces: Bool) {
         self.rules = rules
@@ -91,17 +90,10 @@ struct HandoffMachineModel: ~Copyable {
         mayStray = noticesLeft > 0 && rules.release == .throwAwayDecode
         noticesLeft = 0
     }
-    private var mayStray = false
 
     mutating func noticeArrived() {
         let isExpected = noticesLeft > 0
-        if isExpected {
-            noticesLeft -= 1
-            if noticesLeft == 0, isLate {
-                isLate = false
-                owes = true
-            }
-        }
+        if isExpected { noticesLeft -= 1 }
         take(machine.noticeArrived(), "notice", expectsNothing: !isExpected)
     }
 
@@ -110,18 +102,10 @@ struct HandoffMachineModel: ~Copyable {
         if isExpected {
             noticesTimedOut = true
             isAwaitingNotices = false
-            isLate = true
-        }
-        take(machine.noticesTimedOut(), "notices timed out", expectsNothing: !isExpected)
-    }
-
-    mutating func lateNoticesGivenUp() {
-        let isExpected = isLate
-        if isLate {
-            isLate = false
+            mayStray = rules.release == .throwAwayDecode
             noticesLeft = 0
         }
-        take(machine.lateNoticesGivenUp(), "late notices given up", expectsNothing: !isExpected)
+        take(machine.noticesTimedOut(), "notices timed out", expectsNothing: !isExpected)
     }
 
     mutating func decodeHead(_ status: Int, mayRetry: Bool = true) {
@@ -221,8 +205,8 @@ struct HandoffMachineModel: ~Copyable {
             if isHandedOff, !decodeHadHead, !isTimingOut { owes = false }
             isDecodeOpen = false
         }
-        if actions.contains(.expectStrays) { expectsStrays = true }
-        if mayStray { require(actions.contains(.expectStrays), "nobody listens for KV of a prefill that broke") }
+        if actions.contains(.expectStrays) { require(mayStray, "strays are expected where none can come") }
+        if mayStray { require(actions.contains(.expectStrays), "nobody listens for KV that may still be announced") }
         mayStray = false
         if actions.contains(.release) {
             require(rules.release != .nothing, "a release where nothing is held")
@@ -258,11 +242,7 @@ struct HandoffMachineModel: ~Copyable {
         }
         if actions.contains(.retryPair) {
             require(!owes, "KV of the last attempt was forgotten")
-            if isLate {
-                require(actions.contains(.expectStrays), "nobody listens for the late KV of the last attempt")
-                isLate = false
-            }
-            noticesLeft = 0
+            require(noticesLeft == 0, "notifications of the last attempt were forgotten")
             prefillIsReady = false
         }
         if actions.contains(.finish) {
@@ -271,7 +251,7 @@ struct HandoffMachineModel: ~Copyable {
             require(!owes, "KV was leaked")
             let count = outcomes
             require(count == 1, "\(count) outcomes for the client")
-            require(!isAwaitingNotices && !isLate, "notifications due at the end")
+            require(!isAwaitingNotices, "notifications due at the end")
             require(pending == .nothing || clientIsGone, "the end in the middle of a choice")
         }
     }
@@ -316,8 +296,6 @@ struct HandoffMachineModel: ~Copyable {
                 decodeEnded()
             } else if isAwaitingNotices {
                 if Bool.random(using: &generator) { noticeArrived() } else { noticesExpired() }
-            } else if isLate {
-                if Bool.random(using: &generator) { noticeArrived() } else { lateNoticesGivenUp() }
             } else {
                 break
             }
@@ -348,8 +326,7 @@ struct HandoffMachineModel: ~Copyable {
         case 6: prefillAnswered(.rejected)
         case 7: prefillFailed(Self.failures.randomElement(using: &generator) ?? .broken)
         case 8..<11: noticeArrived()
-        case 11: noticesExpired()
-        case 12: lateNoticesGivenUp()
+        case 11, 12: noticesExpired()
         case 13, 14:
             decodeHead(
                 Self.statuses.randomElement(using: &generator) ?? 200,

@@ -7,7 +7,7 @@ enum HandoffInput: Sendable {
     case start, startAlone
     case prefill(HandoffMachine.PrefillAnswer)
     case prefillFails(HandoffMachine.Failure)
-    case notice, noticesTimeOut, lateNoticesGivenUp
+    case notice, noticesTimeOut
     case head(Int), soleHead(Int)
     case aloneHead(Int)
     case decodeEnds
@@ -42,7 +42,6 @@ struct HandoffStory: Sendable, CustomTestStringConvertible {
             case .prefillFails(let failure): actions = machine.prefillFailed(failure)
             case .notice: actions = machine.noticeArrived()
             case .noticesTimeOut: actions = machine.noticesTimedOut()
-            case .lateNoticesGivenUp: actions = machine.lateNoticesGivenUp()
             case .head(let status): actions = machine.decodeHead(status: status, handedOff: true)
             case .soleHead(let status): actions = machine.decodeHead(status: status, handedOff: true, mayRetry: false)
             case .aloneHead(let status): actions = machine.decodeHead(status: status, handedOff: false)
@@ -83,16 +82,11 @@ struct HandoffMachineTests {
                     (.decodeEnds, .finish),
                 ]),
             HandoffStory(
-                "a lost notification: the decode goes ahead, the request ends when nobody waits for it any more",
+                "a lost notification: the decode goes ahead, and somebody listens for one that is only late",
                 [
-                    (.start, .openPrefill), (.prefill(.ready), .awaitNotices), (.noticesTimeOut, .openDecode),
-                    (.head(200), .relayDecode), (.decodeEnds, []), (.lateNoticesGivenUp, .finish),
-                ]),
-            HandoffStory(
-                "a late notification frees what it announces",
-                [
-                    (.start, .openPrefill), (.prefill(.ready), .awaitNotices), (.noticesTimeOut, .openDecode),
-                    (.head(200), .relayDecode), (.notice, .release), (.decodeEnds, .finish),
+                    (.start, .openPrefill), (.prefill(.ready), .awaitNotices),
+                    (.noticesTimeOut, [.openDecode, .expectStrays]), (.head(200), .relayDecode), (.notice, []),
+                    (.decodeEnds, .finish),
                 ]),
             HandoffStory(
                 "a client that leaves during the prefill cancels nothing, and the KV is freed when it arrived",
@@ -157,10 +151,11 @@ struct HandoffMachineTests {
                     (.noBackend, [.fail, .finish]),
                 ]),
             HandoffStory(
-                "a decoder that refuses before a late notification: somebody listens for it",
+                "a new pair after a lost notification",
                 [
-                    (.start, .openPrefill), (.prefill(.ready), .awaitNotices), (.noticesTimeOut, .openDecode),
-                    (.head(500), [.release, .cancelDecode, .retryPair, .expectStrays]), (.restart, .openPrefill),
+                    (.start, .openPrefill), (.prefill(.ready), .awaitNotices),
+                    (.noticesTimeOut, [.openDecode, .expectStrays]),
+                    (.head(500), [.release, .cancelDecode, .retryPair]), (.restart, .openPrefill),
                     (.notice, []), (.prefill(.ready), .openDecode), (.head(200), .relayDecode), (.decodeEnds, .finish),
                 ]),
             HandoffStory(
@@ -211,11 +206,17 @@ struct HandoffMachineTests {
                     (.head(200), .relayDecode), (.decodeEnds, .finish),
                 ]),
             HandoffStory(
-                "one that is late frees the KV of both",
+                "one that is lost: the decode goes ahead",
                 [
                     (.start, .openPrefill), (.notice, []), (.prefill(.ready), .awaitNotices),
-                    (.noticesTimeOut, .openDecode), (.head(200), .relayDecode), (.decodeEnds, []),
-                    (.notice, [.release, .finish]),
+                    (.noticesTimeOut, [.openDecode, .expectStrays]), (.head(200), .relayDecode),
+                    (.decodeEnds, .finish),
+                ]),
+            HandoffStory(
+                "one that is lost and a client that is gone: what did come is freed",
+                [
+                    (.start, .openPrefill), (.notice, []), (.clientLeaves, []), (.prefill(.ready), .awaitNotices),
+                    (.noticesTimeOut, [.release, .expectStrays, .finish]),
                 ]),
         ])
     func ranks(story: HandoffStory) { story.check(LMCacheProtocol(firstToken: .decode, expectedNotices: 2).rules) }

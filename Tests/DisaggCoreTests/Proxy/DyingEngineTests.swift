@@ -61,7 +61,7 @@ struct DyingEngineTests {
     func engineCoreDied(firstToken: FirstTokenSource) async throws {
         let topology = Topology(handoff: .lmcache, firstToken: firstToken, prefill: 2)
         // The server outlives the core long enough for every request to meet its 500s.
-        try await withProxy(topology, configure: { $0.deathDelay = .seconds(30) }) { harness in
+        try await withProxy(topology, .init(configure: { $0.deathDelay = .seconds(30) })) { harness in
             let killer = RawHTTPClient(port: harness.prefill[0].ports?.http ?? 0)
             #expect(try await killer.post("/v1/completions", ProxyHarness.completion("a killer")).status == 500)
             for index in 0..<8 {
@@ -270,7 +270,7 @@ struct DyingEngineTests {
 
     @Test("a prefill engine that hangs: 504 in time, and the engine is not harmed", arguments: handoffs)
     func prefillHangs(topology: Topology) async throws {
-        try await withProxy(topology, settings: { $0.proxy.prefillTimeout = .seconds(1) }) { harness in
+        try await withProxy(topology, .init(settings: { $0.proxy.prefillTimeout = .seconds(1) })) { harness in
             let engine = harness.prefill[0]
             try await engine.inject(.with { $0.holdPrefills = true })
             let answer = try await harness.proxy.post("/v1/completions", ProxyHarness.completion("a sloth"))
@@ -284,7 +284,7 @@ struct DyingEngineTests {
 
     @Test("a decoder that hangs: 504 in time, or an error event", arguments: Topology.everyHandoff)
     func decodeHangs(topology: Topology) async throws {
-        try await withProxy(topology, settings: { $0.proxy.decodeIdleTimeout = .seconds(1) }) { harness in
+        try await withProxy(topology, .init(settings: { $0.proxy.decodeIdleTimeout = .seconds(1) })) { harness in
             let engine = harness.decode[0]
             for isStream in [false, true] {
                 try await engine.inject(.with { $0.holdDecodes = true })
@@ -311,13 +311,13 @@ struct DyingEngineTests {
         let topology = Topology(handoff: .lmcache, firstToken: firstToken)
         try await withProxy(
             topology,
-            settings: {
+            .init(settings: {
                 $0.decode.urls = [Endpoint(host: "127.0.0.1", port: silent.port)]
                 $0.prefill.urls = [Endpoint(host: "127.0.0.1", port: silent.port)]
                 $0.proxy.connectTimeout = .milliseconds(300)
                 $0.proxy.prefillTimeout = .milliseconds(300)
                 $0.proxy.decodeIdleTimeout = .milliseconds(300)
-            }
+            })
         ) { harness in
             #expect(try await harness.proxy.get("/v1/models").isOpenAIError(503))
             let chat = try await harness.proxy.post(
@@ -339,7 +339,8 @@ struct DyingEngineTests {
     func malformed(bytes: String) async throws {
         let engine = try await ScriptedEngine([bytes], closes: true)
         try await withProxy(
-            .init(handoff: .none), settings: { $0.decode.urls = [Endpoint(host: "127.0.0.1", port: engine.port)] }
+            .init(handoff: .none),
+            .init(settings: { $0.decode.urls = [Endpoint(host: "127.0.0.1", port: engine.port)] })
         ) { harness in
             for isStream in [false, true] {
                 let answer = try await harness.proxy.post(
@@ -362,7 +363,8 @@ struct DyingEngineTests {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         let engine = try await ScriptedEngine([head + chunk(event) + chunk(half)], closes: true)
         try await withProxy(
-            .init(handoff: .none), settings: { $0.decode.urls = [Endpoint(host: "127.0.0.1", port: engine.port)] }
+            .init(handoff: .none),
+            .init(settings: { $0.decode.urls = [Endpoint(host: "127.0.0.1", port: engine.port)] })
         ) { harness in
             let connection = try await RawConnection(port: harness.proxy.port)
             let body = ProxyHarness.completion("x", #""stream":true"#)

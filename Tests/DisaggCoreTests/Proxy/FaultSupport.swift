@@ -136,15 +136,21 @@ extension RawResponse {
 struct ScriptedEngine {
     let port: Int
     private let channel: any Channel
+    private let log = NIOLockedValueBox<[String]>([])
+
+    /// What was received, one text a read.
+    var bodies: [String] { log.withLockedValue { $0 } }
 
     /// - Parameters:
     ///   - pieces: what is written, one flush each, when a request's head is there; nothing where empty.
     ///   - closes: whether the connection is closed after it.
-    init(_ pieces: [String], closes: Bool) async throws {
+    ///   - keepsBodies: whether the body of each request is kept; it must come in one piece with the head.
+    init(_ pieces: [String], closes: Bool, keepsBodies: Bool = false) async throws {
+        let log = keepsBodies ? log : nil
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Script(pieces: pieces, closes: closes))
+                    try channel.pipeline.syncOperations.addHandler(Script(pieces: pieces, closes: closes, log: log))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -159,14 +165,19 @@ struct ScriptedEngine {
         private let closes: Bool
         private var received: [UInt8] = []
 
-        init(pieces: [String], closes: Bool) {
+        private let log: NIOLockedValueBox<[String]>?
+
+        init(pieces: [String], closes: Bool, log: NIOLockedValueBox<[String]>?) {
             self.pieces = pieces
             self.closes = closes
+            self.log = log
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             received.append(contentsOf: unwrapInboundIn(data).readableBytesView)
             guard received.contains([13, 10, 13, 10]), !pieces.isEmpty else { return }
+            let text = String(decoding: received, as: UTF8.self)
+            log?.withLockedValue { $0.append(text.components(separatedBy: "\r\n\r\n").last ?? "") }
             received = []
             for piece in pieces {
                 context.writeAndFlush(NIOAny(ByteBuffer(string: piece)), promise: nil)
@@ -189,4 +200,15 @@ final class SharedBytes: Sendable {
         let text = String(decoding: bytes.withLockedValue { $0 }, as: UTF8.self)
         return text.components(separatedBy: "\r\n\r\n").dropFirst().joined(separator: "\r\n\r\n")
     }
+}
+
+/// How a test's engines and proxy differ from the harness's.
+struct HarnessSetup {
+    var configure: (inout SimulatedEngineConfiguration) -> Void = { _ in }
+    var settings: (inout Deployment) -> Void = { _ in }
+}
+
+/// Runs a test's body with a harness that is set up otherwise.
+func withProxy(_ topology: Topology, _ setup: HarnessSetup, _ body: (ProxyHarness) async throws -> Void) async throws {
+    try await withProxy(topology, configure: setup.configure, settings: setup.settings, body)
 }

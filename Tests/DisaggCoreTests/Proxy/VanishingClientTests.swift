@@ -12,7 +12,7 @@ struct VanishingClientTests {
         "a hundred clients that leave at random moments",
         arguments: Topology.everyHandoff.flatMap { [$0.sized(1, 1), $0.sized(2, 2)] })
     func leave(topology: Topology) async throws {
-        try await withProxy(topology, configure: { $0.speed = 40 }) { harness in
+        try await withProxy(topology, .init(configure: { $0.speed = 40 })) { harness in
             var generator = SeededGenerator(seed: 17)
             for batch in 0..<5 {
                 try await withThrowingTaskGroup(of: Void.self) { group in
