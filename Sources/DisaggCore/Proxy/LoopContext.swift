@@ -251,9 +251,7 @@ final class LoopContext: ClientRequestHandler {
     // MARK: The end
 
     /// Whether nothing is under way that a client or an engine waits for.
-    var isIdle: Bool {
-        releasesUnderWay == 0 && passesUnderWay == 0 && requests.values.allSatisfy(\.isLingering)
-    }
+    var isIdle: Bool { requests.isEmpty && releasesUnderWay == 0 && passesUnderWay == 0 }
 
     /// Lets every connection end after its present answer.
     func drain() {

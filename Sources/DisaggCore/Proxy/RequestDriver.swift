@@ -453,9 +453,6 @@ final class RequestDriver: RequestInFlight {
 
     // MARK: Deadlines
 
-    /// Whether the request is served and only a late notification is listened for.
-    var isLingering: Bool { machine.noticesAreLate && decodeExchange == nil && prefillExchange == nil }
-
     func checkDeadlines(tick: Int) {
         if let deadline = prefillDeadline, tick >= deadline {
             prefillDeadline = nil

@@ -78,6 +78,7 @@ package final class UpstreamPool {
     func release(_ connection: UpstreamConnection) {
         guard !isShutDown, idle[ObjectIdentifier(connection.backend), default: []].count < Self.maximumIdlePerBackend
         else { return connection.close() }
+        connection.wasPooled()
         idle[ObjectIdentifier(connection.backend), default: []].append(connection)
     }
 

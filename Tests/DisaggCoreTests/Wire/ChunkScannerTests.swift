@@ -43,7 +43,8 @@ struct ChunkScannerTests {
         arguments: [
             ("0\r\n\r\n", ""), ("5\r\nhello\r\n0\r\n\r\n", "hello"), ("A\r\n0123456789\r\n000\r\n\r\n", "0123456789"),
             ("1\r\na\r\n1\r\nb\r\n1;x=\"y\"\r\nc\r\n0\r\n\r\n", "abc"), ("3 \t\r\n\r\n\n\r\n0\r\n\r\n", "\r\n\n"),
-            ("2\r\nok\r\n0;last\r\nx-trailer: 1\r\ny: 2\r\n\r\n", "ok"), ("a\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "0\r\n\r\n0\r\n\r\n"),
+            ("2\r\nok\r\n0;last\r\nx-trailer: 1\r\ny: 2\r\n\r\n", "ok"),
+            ("a\r\n0\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", "0\r\n\r\n0\r\n\r\n"),
         ])
     func wellFormed(body: String, payload: String) {
         let bytes = Array(body.utf8)
@@ -63,8 +64,10 @@ struct ChunkScannerTests {
     @Test(
         "refuses broken framing, split at any byte",
         arguments: [
-            "\r\n", "x\r\n", "-1\r\n", "+1\r\na", "0x1\r\na\r\n", "1\na", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n", "1\r\na\rx",
-            "0\r\n\n", "0\n\n", "0\r\nx: 1\n\n", "0\r\nx: 1\rx", "1;a\nb\r\n", "10000000000000000\r\n", "fffffffffffffffff\r\n",
+            "\r\n", "x\r\n", "-1\r\n", "+1\r\na", "0x1\r\na\r\n", "1\na", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n",
+            "1\r\na\rx",
+            "0\r\n\n", "0\n\n", "0\r\nx: 1\n\n", "0\r\nx: 1\rx", "1;a\nb\r\n", "10000000000000000\r\n",
+            "fffffffffffffffff\r\n",
             "0\r\n\rx", " 1\r\na\r\n", ";\r\n",
         ])
     func malformed(body: String) {
@@ -93,7 +96,8 @@ struct ChunkScannerTests {
         arguments: [
             ("9\r\ndata: a\n\n\r\n", 14), ("8\r\ndata: a\n\r\n", 0), ("8\r\ndata: a\n\r\n1\r\n\n\r\n", 19),
             ("9\r\ndata: a\n\n\r\n5\r\ndata:\r\n", 14), ("9\r\ndata: a\n\n\r", 0), ("b\r\ndata: a\r\n\r\n\r\n", 16),
-            ("a\r\ndata: a\r\n\r\r\n1\r\n\n\r\n", 21), ("9\r\ndata: a\r\n\r\n", 0), ("2\r\n\r\n\r\n", 0), ("2\r\n\n\n\r\n", 7),
+            ("a\r\ndata: a\r\n\r\r\n1\r\n\n\r\n", 21), ("9\r\ndata: a\r\n\r\n", 0), ("2\r\n\r\n\r\n", 0),
+            ("2\r\n\n\n\r\n", 7),
         ])
     func eventBoundaries(body: String, boundary: Int) {
         let bytes = Array(body.utf8)

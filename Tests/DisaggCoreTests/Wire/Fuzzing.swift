@@ -18,7 +18,8 @@ enum Fuzzing {
         for _ in 0..<count {
             let random = generator.next()
             result.append(
-                random % 16 == 0 ? UInt8(truncatingIfNeeded: random >> 8) : alphabet[Int((random >> 8) % UInt64(alphabet.count))])
+                random % 16 == 0
+                    ? UInt8(truncatingIfNeeded: random >> 8) : alphabet[Int((random >> 8) % UInt64(alphabet.count))])
         }
         return result
     }

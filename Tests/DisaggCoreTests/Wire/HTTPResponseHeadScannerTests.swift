@@ -31,7 +31,10 @@ struct HTTPResponseHeadScannerTests {
             ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 1\r\n\r\n", 200, .length(1), true),
             ("HTTP/1.0 200 OK\r\n\r\n", 200, .untilClose, false),
             ("HTTP/1.1 200 OK\r\nconnection: foo , Close\r\ncontent-length: 1\r\n\r\n", 200, .length(1), false),
-            ("HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\n", 200, .length(1), false),
+            (
+                "HTTP/1.1 200 OK\r\nconnection: close\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\n", 200,
+                .length(1), false
+            ),
             ("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n", 200, .chunked, false),
         ])
     func wellFormed(text: String, status: Int, framing: BodyFraming, keepAlive: Bool) throws {
@@ -48,7 +51,9 @@ struct HTTPResponseHeadScannerTests {
         let text = "HTTP/1.1 200 OK\r\nServer: uvicorn\r\ncontent-length: 5\r\n\r\n"
         let bytes = Array(text.utf8)
         for count in 0..<bytes.count {
-            #expect(bytes.prefix(count).withUnsafeBytes { HTTPResponseHeadScanner.scan($0) } == .needsMore, "\(count) bytes")
+            #expect(
+                bytes.prefix(count).withUnsafeBytes { HTTPResponseHeadScanner.scan($0) } == .needsMore, "\(count) bytes"
+            )
         }
     }
 
@@ -75,11 +80,13 @@ struct HTTPResponseHeadScannerTests {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n",
             "HTTP/1.1 200 OK\r\na: 1\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\r\n folded\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\n", "HTTP/1.1 200 OK\r\n: 5\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\na: \u{0}\r\n\r\n", "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\na: \u{0}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
             "HTTP/1.1 200 OK\r\na: b\nc: d\r\n\r\n", "HTTP/1.1 200 OK\r\nä: b\r\n\r\n",
             "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n",
             "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n", "HTTP/1.1 -20 OK\r\n\r\n", "HTTP/1.x 200 OK\r\n\r\n",
-            "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 \r\n\r\n", "http/1.1 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "HTTP/1.1 \r\n\r\n", "http/1.1 200 OK\r\n\r\n",
+            "ICY 200 OK\r\n\r\n",
             "\r\n\r\n", "garbage",
         ])
     func malformed(text: String) {

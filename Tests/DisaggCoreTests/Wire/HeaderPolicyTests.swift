@@ -16,14 +16,17 @@ struct HeaderPolicyTests {
         #expect(!HeaderPolicy.forwardsRequestField(name, connection: ["close", "X-Hop"]))
     }
 
-    @Test("everything else is forwarded", arguments: ["Authorization", "content-type", "traceparent", "accept", "te2", "x"])
+    @Test(
+        "everything else is forwarded",
+        arguments: ["Authorization", "content-type", "traceparent", "accept", "te2", "x"])
     func isForwarded(name: String) {
         #expect(HeaderPolicy.forwardsRequestField(name, connection: []))
     }
 
     @Test("a field that the engine's own connection header names is not the client's")
     func connectionListed() throws {
-        let text = "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n"
+        let text =
+            "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n"
         guard case .head(let scanned) = HTTPResponseHeadScannerTests.scan(text) else {
             Issue.record("malformed")
             return
@@ -35,7 +38,8 @@ struct HeaderPolicyTests {
     @Test(
         "a request id of the client is taken where it is harmless",
         arguments: [
-            ("abc-123", true), ("", false), ("a b", false), ("a\tb", false), ("a\u{7F}b", false), ("é", false), ("a\r\nb: c", false),
+            ("abc-123", true), ("", false), ("a b", false), ("a\tb", false), ("a\u{7F}b", false), ("é", false),
+            ("a\r\nb: c", false),
             (String(repeating: "x", count: 128), true), (String(repeating: "x", count: 129), false),
         ])
     func requestIDs(own: String, taken: Bool) {

@@ -18,7 +18,8 @@ struct SSEScannerTests {
         arguments: [
             ("data: a\n\ndata: b\n\n", ["a", "b"]), ("data: a\r\n\r\ndata: b\r\n\r\n", ["a", "b"]),
             ("data: a\ndata: b\n\n", ["a\nb"]), ("data: a\r\ndata: b\r\n\r\n", ["a\nb"]), ("data:a\n\n", ["a"]),
-            ("data:  a\n\n", [" a"]), (": ping\n\ndata: a\n\n", ["a"]), ("event: x\nid: 1\ndata: a\nretry: 5\n\n", ["a"]),
+            ("data:  a\n\n", [" a"]), (": ping\n\ndata: a\n\n", ["a"]),
+            ("event: x\nid: 1\ndata: a\nretry: 5\n\n", ["a"]),
             ("\n\ndata: a\n\n\n\ndata: b\n\n", ["a", "b"]), ("\r\n\r\ndata: a\r\n\r\n\r\ndata: b\r\n\r\n", ["a", "b"]),
             ("data: a\n\r\ndata: b\r\n\n", ["a", "b"]), ("data:\n\n", [""]), ("data\n\n", []), ("data: cut", []),
             ("data: cut\n", []), ("data: é😀\n\ndata: [DONE]\n\n", ["é😀", "[DONE]"]), ("data: a\rb\n\n", ["a\rb"]),
