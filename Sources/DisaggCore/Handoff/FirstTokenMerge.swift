@@ -140,10 +140,10 @@ package struct FirstTokenMerge: Sendable {
 
     /// What the engine allows where the client names no limit: 16 for completions, the rest of the context for chat.
     ///
-    /// Source: vLLM 0.33.0 `openai/completion/protocol.py` 64. The engine caps a chat's limit by its own context.
+    /// Source: vLLM 0.33.0 `openai/completion/protocol.py` 64. Both are capped by what the context has left.
     private static func defaultLimit(_ request: GenerationRequest, _ answer: PrefillAnswer) -> Int {
-        guard request.endpoint == .chatCompletions else { return 16 }
-        return max(2, (answer.contextLength ?? 0) - (answer.promptTokenCount ?? 0))
+        let room = answer.contextLength.map { max(2, $0 - (answer.promptTokenCount ?? 0)) }
+        return request.endpoint == .completions ? min(16, room ?? 16) : room ?? 2
     }
 
     // MARK: A stream

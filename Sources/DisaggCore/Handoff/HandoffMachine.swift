@@ -61,7 +61,7 @@ package struct HandoffMachine: ~Copyable {
         case complete
         /// The first token cannot be shown; the decoder alone must answer.
         case unusable
-        /// The engine refused the request; its answer is the client's.
+        /// The engine refused the request: 4xx but 429.
         case rejected
         /// The engine failed: 429 or 5xx.
         case failed
@@ -136,8 +136,12 @@ package struct HandoffMachine: ~Copyable {
         guard !isFinished, prefill == .sent else { return [] }
         switch answer {
         case .rejected:
-            prefill = .done
-            return answerWith(.answerFromPrefill)
+            prefill = .failed
+            noticesLeft = 0
+            guard client == .waiting else { return settle() }
+            // The decoder judges the client's own request: this engine's error is about the limits we set.
+            decode = .sent
+            return .openDecodeAlone
         case .failed:
             return prefillEndedBadly(sent: true)
         case .ready, .complete, .unusable:
@@ -382,12 +386,6 @@ package struct HandoffMachine: ~Copyable {
             return [.breakStream, settle()].merged
         case .answered, .gone: return settle()
         }
-    }
-
-    private mutating func answerWith(_ action: HandoffActions) -> HandoffActions {
-        guard client == .waiting else { return settle() }
-        client = .answered
-        return [action, settle()].merged
     }
 
     private mutating func settle() -> HandoffActions {

@@ -32,6 +32,8 @@ package enum HandoffReason: String, Sendable, CaseIterable {
     case firstTokenPartial = "first-token-partial"
     /// The decoder's context length is not known yet, and the request sets no token limit.
     case contextLengthUnknown = "context-length-unknown"
+    /// The prefill engine rejected the request: the decoder shall judge it.
+    case prefillRejected = "prefill-rejected"
     /// The prefill failed and no other could be tried.
     case prefillFailed = "prefill-failed"
 }

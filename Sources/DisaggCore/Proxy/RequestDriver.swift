@@ -238,7 +238,9 @@ final class RequestDriver: RequestInFlight {
                     merge = nil
                 }
                 perform(machine.prefillAnswered(verdict))
-            case 400..<500 where whole.head.status != 429: perform(machine.prefillAnswered(.rejected))
+            case 400..<500 where whole.head.status != 429:
+                reason = .prefillRejected
+                perform(machine.prefillAnswered(.rejected))
             default:
                 backend.recordFailure()
                 blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id) answered \(whole.head.status)"))

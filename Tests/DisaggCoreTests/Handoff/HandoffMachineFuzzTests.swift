@@ -69,7 +69,7 @@ struct HandoffMachineModel: ~Copyable {
                 prefillIsReady = answer == .ready
                 if rules.release != .nothing { owes = true }
             case .failed: prefillBroke()
-            case .rejected: break
+            case .rejected: noticesLeft = 0
             }
         }
         take(machine.prefillAnswered(answer), "prefill \(answer)", expectsNothing: !wasOpen)

@@ -191,8 +191,11 @@ struct HandoffMachineTests {
                     (.decodeFails(.timeout), [.cancelDecode, .release, .fail, .finish]),
                 ]),
             HandoffStory(
-                "an invalid request: the prefill engine's answer is the client's",
-                [(.start, .openPrefill), (.prefill(.rejected), [.answerFromPrefill, .finish])]),
+                "an invalid request: the decoder judges it",
+                [
+                    (.start, .openPrefill), (.prefill(.rejected), .openDecodeAlone), (.aloneHead(400), .relayDecode),
+                    (.decodeEnds, .finish),
+                ]),
         ])
     func lmcache(story: HandoffStory) { story.check(LMCacheProtocol(firstToken: .decode, expectedNotices: 1).rules) }
 

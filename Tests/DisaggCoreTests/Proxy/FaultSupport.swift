@@ -145,12 +145,14 @@ struct ScriptedEngine {
     ///   - pieces: what is written, one flush each, when a request's head is there; nothing where empty.
     ///   - closes: whether the connection is closed after it.
     ///   - keepsBodies: whether the body of each request is kept; it must come in one piece with the head.
-    init(_ pieces: [String], closes: Bool, keepsBodies: Bool = false) async throws {
+    ///   - keepsHeads: whether the head is kept with it.
+    init(_ pieces: [String], closes: Bool, keepsBodies: Bool = false, keepsHeads: Bool = false) async throws {
         let log = keepsBodies ? log : nil
         channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Script(pieces: pieces, closes: closes, log: log))
+                    try channel.pipeline.syncOperations.addHandler(
+                        Script(pieces: pieces, closes: closes, log: log, keepsHeads: keepsHeads))
                 }
             }
             .bind(host: "127.0.0.1", port: 0).get()
@@ -166,8 +168,10 @@ struct ScriptedEngine {
         private var received: [UInt8] = []
 
         private let log: NIOLockedValueBox<[String]>?
+        private let keepsHeads: Bool
 
-        init(pieces: [String], closes: Bool, log: NIOLockedValueBox<[String]>?) {
+        init(pieces: [String], closes: Bool, log: NIOLockedValueBox<[String]>?, keepsHeads: Bool) {
+            self.keepsHeads = keepsHeads
             self.pieces = pieces
             self.closes = closes
             self.log = log
@@ -177,7 +181,7 @@ struct ScriptedEngine {
             received.append(contentsOf: unwrapInboundIn(data).readableBytesView)
             guard received.contains([13, 10, 13, 10]), !pieces.isEmpty else { return }
             let text = String(decoding: received, as: UTF8.self)
-            log?.withLockedValue { $0.append(text.components(separatedBy: "\r\n\r\n").last ?? "") }
+            log?.withLockedValue { $0.append(keepsHeads ? text : text.components(separatedBy: "\r\n\r\n").last ?? "") }
             received = []
             for piece in pieces {
                 context.writeAndFlush(NIOAny(ByteBuffer(string: piece)), promise: nil)
