@@ -35,6 +35,9 @@ final class RequestDriver: RequestInFlight {
     private var decodeIsHandedOff = false
     private var merge: FirstTokenMerge?
     private var streamIsOpen = false
+    /// The leg was sent on a pooled connection that ended without a byte. Mostly an idle limit; but where the engine
+    /// then refuses connections it may have died of the request, or after reading it: so it counts as sent.
+    private var lostOnStaleConnection = false
 
     private var reason = HandoffReason.disaggregated
     private var failure = DisaggError(.unavailable, "no decode backend can be reached; see /ready")
@@ -174,6 +177,7 @@ final class RequestDriver: RequestInFlight {
     // MARK: Prefill
 
     private func openPrefill(fresh: Bool) {
+        if !fresh { lostOnStaleConnection = false }
         guard let prefill, let decode else { return perform(machine.prefillFailed(.connect)) }
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
@@ -246,10 +250,12 @@ final class RequestDriver: RequestInFlight {
                 blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id) answered \(whole.head.status)"))
                 perform(machine.prefillAnswered(.failed))
             }
-        case .failure(.staleConnection): openPrefill(fresh: true)
+        case .failure(.staleConnection):
+            lostOnStaleConnection = true
+            openPrefill(fresh: true)
         case .failure(.connect(let why)):
             blamePrefill(backend, DisaggError(.unavailable, "\(backend.backend.id) cannot connect: \(why)"))
-            perform(machine.prefillFailed(.connect))
+            perform(machine.prefillFailed(lostOnStaleConnection ? .broken : .connect))
         case .failure(let failure):
             backend.recordFailure()
             blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id): \(failure)"))
@@ -317,6 +323,7 @@ final class RequestDriver: RequestInFlight {
     // MARK: Decode
 
     private func openDecode(handedOff: Bool, fresh: Bool) {
+        if !fresh { lostOnStaleConnection = false }
         guard let decode else { return perform(machine.decodeFailed(.connect, handedOff: handedOff)) }
         let leg: LegRequest
         if handedOff, let answer {
@@ -383,10 +390,15 @@ final class RequestDriver: RequestInFlight {
         guard exchange === decodeExchange, let decode else { return }
         if case .staleConnection = why {
             closeDecode()
+            lostOnStaleConnection = true
             return openDecode(handedOff: decodeIsHandedOff, fresh: true)
         }
         var kind = HandoffMachine.Failure.broken
-        if case .connect = why { kind = .connect } else { decode.recordFailure() }
+        if case .connect = why {
+            if !lostOnStaleConnection { kind = .connect }
+        } else {
+            decode.recordFailure()
+        }
         failure = DisaggError(kind == .connect ? .unavailable : .badGateway, "\(decode.backend.id): \(why)")
         let actions = machine.decodeFailed(kind, handedOff: decodeIsHandedOff)
         // The stream that broke is still needed to end the client's answer well.
