@@ -55,7 +55,8 @@ final class LoopContext: ClientRequestHandler {
         self.index = index
         self.shared = shared
         upstream = UpstreamPool(
-            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout))
+            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
+            logger: shared.logger)
     }
 
     // MARK: Time

@@ -301,7 +301,8 @@ final class RequestDriver: RequestInFlight {
         }
         status = prefillHead.status
         sink.begin(
-            status: prefillHead.status, lines: prefillHead.clientLines(requestID: requestID), framing: .length(prefillBody.readableBytes))
+            status: prefillHead.status, lines: prefillHead.clientLines(requestID: requestID),
+            framing: .length(prefillBody.readableBytes))
         if prefillBody.readableBytes > 0 { sink.write(prefillBody) }
         sink.end()
     }
@@ -478,6 +479,12 @@ final class RequestDriver: RequestInFlight {
         if let deadline = noticeDeadline, tick >= deadline {
             noticeDeadline = nil
             loop.metrics.notificationsTimedOut += 1
+            loop.shared.logger.warning(
+                "notification did not come in time, the decoder computes what is missing",
+                metadata: [
+                    "disagg.request-id": "\(requestID)", "disagg.prefill": "\(prefill?.backend.id ?? "-")",
+                    "disagg.decode": "\(decode?.backend.id ?? "-")", "disagg.waited": "\(settings.notificationTimeout)",
+                ])
             perform(machine.noticesTimedOut())
         }
         let patience = LoopContext.ticks(settings.decodeIdleTimeout)

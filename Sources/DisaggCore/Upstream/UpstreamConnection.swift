@@ -191,7 +191,7 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         keepAlive = head.keepAlive
         chunks = ChunkScanner()
         if case .length(let length) = framing { remaining = length }
-        backend.readmit()
+        if backend.readmit() { pool.backendIsBack(backend) }
         exchange?.received(UpstreamHead(scanned: head, bytes: bytes))
         guard phase == .body else { return }
         if framing == .none || framing == .length(0) {
