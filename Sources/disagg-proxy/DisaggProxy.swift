@@ -71,7 +71,7 @@ struct DisaggProxy: AsyncParsableCommand {
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {
         do {
-            var command = try parse()
+            let command = try parse()
             try await command.run()
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
