@@ -90,7 +90,7 @@ package struct FirstTokenMerge: Sendable {
             return request.endpoint == .chatCompletions && request.tokenLimit == nil ? .unusable : .ready
         }
         // More than the context holds: the decoder shall answer with its own error, before anything was streamed.
-        if let limit = request.tokenLimit, promptTokens + limit > contextLength { return .unusable }
+        if let limit = request.tokenLimit, limit > contextLength - promptTokens { return .unusable }
         return promptTokens + 1 >= contextLength ? .complete : .ready
     }
 
@@ -190,7 +190,7 @@ package struct FirstTokenMerge: Sendable {
             return output
         }
         guard let choice = event["choices"]?[0] else {
-            let completed = (event["usage"]?["completion_tokens"]?.int ?? 0) + 1
+            let completed = (PrefillAnswer.tokenCount(event["usage"]?["completion_tokens"]) ?? 0) + 1
             Self.append(usageChunk(completionTokens: completed, usage: event["usage"]), to: &output)
             return output
         }
@@ -278,7 +278,7 @@ package struct FirstTokenMerge: Sendable {
             }
             choiceSplice.set("finish_reason", json: continued["finish_reason"]?.rawString ?? "null")
             choiceSplice.set("stop_reason", json: continued["stop_reason"]?.rawString ?? "null")
-            let completed = (view["usage"]?["completion_tokens"]?.int ?? 0) + 1
+            let completed = (PrefillAnswer.tokenCount(view["usage"]?["completion_tokens"]) ?? 0) + 1
             splice.set("usage", json: mergedUsage(completionTokens: completed, usage: answer["usage"]))
         }
         guard let newChoice = choiceSplice.applied(to: Array(choice.raw)) else { return nil }

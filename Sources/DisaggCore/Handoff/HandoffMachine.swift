@@ -31,6 +31,8 @@ package struct HandoffActions: OptionSet, Sendable, Hashable {
     package static let breakStream = Self(rawValue: 1 << 12)
     /// The request is over; no leg is open.
     package static let finish = Self(rawValue: 1 << 13)
+    /// Notifications of this attempt that still come announce KV nobody will use: free it then.
+    package static let expectStrays = Self(rawValue: 1 << 14)
 }
 
 /// Runs one request's hand-off without touching a socket: inputs are what happened, outputs are what to do.
@@ -87,6 +89,8 @@ package struct HandoffMachine: ~Copyable {
     /// The deadline of the notifications passed; one that comes later finds its decode already sent.
     package private(set) var noticesAreLate = false
     private var awaitsNotices = false
+    /// The decode in flight, or to be tried again, is to use the prefill's KV.
+    private var handsOff = false
     private var afterNotices = HandoffActions()
 
     /// Creates a machine.
@@ -104,6 +108,7 @@ package struct HandoffMachine: ~Copyable {
     }
 
     private mutating func begin(alone: Bool) -> HandoffActions {
+        handsOff = false
         if alone {
             decode = .sent
             return .openDecodeAlone
@@ -117,6 +122,7 @@ package struct HandoffMachine: ~Copyable {
     /// A retry's new pair was chosen, or no partner was found and the decoder serves alone.
     package mutating func restart(alone: Bool) -> HandoffActions {
         guard !isFinished, prefill == .notStarted, decode == .notStarted else { return [] }
+        guard client == .waiting else { return settle() }
         return begin(alone: alone)
     }
 
@@ -178,15 +184,16 @@ package struct HandoffMachine: ~Copyable {
         // All notifications came: the KV stands at the decoder although the answer did not come.
         let arrived = sent && rules.expectedNotices > 0 && noticesLeft == 0
         owesRelease = arrived && rules.release == .throwAwayDecode
-        let freed = releaseIfOwed()
+        let freed = [releaseIfOwed(), sent ? strays() : []].merged
         noticesLeft = 0
         guard client == .waiting else { return [freed, settle()].merged }
-        guard retriesLeft > 0 else {
+        guard !sent || retriesLeft > 0 else {
             // Slower, and always right: the decoder computes the prompt itself.
             decode = .sent
             return [freed, .openDecodeAlone].merged
         }
-        retriesLeft -= 1
+        // A refused connection cost nothing; who refused is not asked again.
+        if sent { retriesLeft -= 1 }
         prefill = .notStarted
         return [freed, .retryPair].merged
     }
@@ -223,6 +230,11 @@ package struct HandoffMachine: ~Copyable {
         return settle()
     }
 
+    /// An attempt ends with notifications due: what they announce later must be freed too.
+    private func strays() -> HandoffActions {
+        rules.release == .throwAwayDecode && noticesLeft > 0 ? .expectStrays : []
+    }
+
     private mutating func whenNoticed(_ actions: HandoffActions) -> HandoffActions {
         afterNotices = actions
         guard noticesLeft > 0 else { return proceedAfterNotices() }
@@ -239,6 +251,7 @@ package struct HandoffMachine: ~Copyable {
                 actions = releaseIfOwed()
             } else {
                 decode = .sent
+                handsOff = true
                 owesRelease = false
             }
         } else if owesRelease {
@@ -257,11 +270,13 @@ package struct HandoffMachine: ~Copyable {
 
     /// The decoder's answer began.
     ///
-    /// - Parameter handedOff: whether this decode was to use a prefill's KV.
-    package mutating func decodeHead(status: Int, handedOff: Bool) -> HandoffActions {
+    /// - Parameters:
+    ///   - handedOff: whether this decode was to use a prefill's KV.
+    ///   - mayRetry: whether there is a decoder that was not tried; the only one's refusal is the client's answer.
+    package mutating func decodeHead(status: Int, handedOff: Bool, mayRetry: Bool = true) -> HandoffActions {
         guard !isFinished, decode == .sent else { return [] }
         if status >= 500 || status == 429 {
-            return decodeRefused(handedOff: handedOff)
+            return decodeRefused(handedOff: handedOff, mayRetry: mayRetry)
         }
         decode = .head
         // A rejected request uses no KV. A NIXL decoder tells the prefill engine itself.
@@ -278,11 +293,12 @@ package struct HandoffMachine: ~Copyable {
         }
     }
 
-    private mutating func decodeRefused(handedOff: Bool) -> HandoffActions {
+    private mutating func decodeRefused(handedOff: Bool, mayRetry: Bool) -> HandoffActions {
         decode = .head
-        if handedOff, rules.release == .throwAwayDecode { owesRelease = true }
+        // It may not have looked at the KV. A release of what was read already is harmless.
+        if handedOff, rules.release != .nothing { owesRelease = true }
         let freed = releaseIfOwed()
-        guard client == .waiting, retriesLeft > 0 else {
+        guard client == .waiting, retriesLeft > 0, mayRetry else {
             if client == .waiting {
                 client = .headSent
                 return [freed, .relayDecode].merged
@@ -293,8 +309,7 @@ package struct HandoffMachine: ~Copyable {
         retriesLeft -= 1
         decode = .notStarted
         if !handedOff || rules.decodeMayBeRepeated { return [freed, .cancelDecode, .retryDecode].merged }
-        prefill = .notStarted
-        return [freed, .cancelDecode, .retryPair].merged
+        return [freed, .cancelDecode, retryWithAnotherPair()].merged
     }
 
     /// The decoder's answer is complete.
@@ -311,33 +326,38 @@ package struct HandoffMachine: ~Copyable {
         let hadHead = decode == .head
         let cancel: HandoffActions = failure == .timeout ? .cancelDecode : []
         decode = .failed
-        // The decoder may live and hold the KV, unless nobody answered at its port or its answer had begun.
-        if handedOff, !hadHead {
-            switch rules.release {
-            case .throwAwayDecode: owesRelease = failure != .connect
-            case .rejectedDecode: owesRelease = failure == .connect
-            case .nothing: break
-            }
-        }
-        guard client == .waiting, !hadHead, failure != .timeout, retriesLeft > 0 else {
+        // Nothing tells whether it read the KV: it may live and hold it, or be dead and the prefill engine hold it.
+        if handedOff, !hadHead, rules.release != .nothing { owesRelease = true }
+        guard client == .waiting, !hadHead, failure != .timeout, failure == .connect || retriesLeft > 0 else {
             return [cancel, releaseIfOwed(), breakOrSettle()].merged
         }
-        retriesLeft -= 1
+        // A refused connection cost nothing; who refused is not asked again.
+        if failure != .connect { retriesLeft -= 1 }
         decode = .notStarted
         if !handedOff || rules.decodeMayBeRepeated || (failure == .connect && rules.prefillOutlivesDecoder) {
             // The same finished prefill serves the next decoder.
             return .retryDecode
         }
+        return [releaseIfOwed(), retryWithAnotherPair()].merged
+    }
+
+    private mutating func retryWithAnotherPair() -> HandoffActions {
+        let strays = strays()
         prefill = .notStarted
-        return [releaseIfOwed(), .retryPair].merged
+        noticesLeft = 0
+        noticesAreLate = false
+        return [.retryPair, strays].merged
     }
 
     /// A retried decode's new decoder was chosen.
     package mutating func decodeRestarted() -> HandoffActions {
         guard !isFinished, decode == .notStarted else { return [] }
+        // The client left while the decoder was chosen; only notifications are waited for.
+        guard client == .waiting || client == .headSent else { return [releaseIfOwed(), settle()].merged }
         decode = .sent
+        guard handsOff else { return .openDecodeAlone }
         owesRelease = false
-        return prefill == .done ? .openDecode : .openDecodeAlone
+        return .openDecode
     }
 
     // MARK: Client

@@ -21,7 +21,8 @@ package struct HandoffRules: Sendable, Equatable {
     package var prefillOutlivesDecoder: Bool
     /// Whether a decode that was sent and failed before its first byte may be retried with the same prefill.
     package var decodeMayBeRepeated: Bool
-    /// Whether the decoder's HTTP port is tried before the prefill is sent. A dead receiver blocks an LMCache sender.
+    /// Whether the decoder's HTTP port is tried before the prefill is sent. A dead receiver blocks an LMCache sender, and
+    /// without a decoder nobody can free a NIXL prefill's blocks.
     package var checksDecoderFirst: Bool
 
     package init(

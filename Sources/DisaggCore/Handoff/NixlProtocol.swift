@@ -8,13 +8,16 @@ internal import NIOCore
 ///
 /// | event | rule |
 /// |---|---|
-/// | the client leaves during the prefill | cancel it: the engine frees its blocks (measured 0.6 s) |
+/// | the client leaves during the prefill | cancel it: the engine frees its blocks (measured 0.6 s); where it had answered already, release |
 /// | the client leaves during the decode | cancel it: the decoder tells the prefill engine (0.15–0.5 s) |
 /// | nobody will decode | send any decoder a request it rejects, with the parameters: the cheapest release (0.07 s) |
 /// | the decode could not be connected | another decoder, same parameters: nobody has read them |
+/// | the decode was refused (429, 5xx) or broke before its answer | release: it may not have told the prefill engine |
+/// | no decoder can be connected | no prefill is sent: nobody could free its blocks before their lease ends |
 /// | the decode failed after it was sent | a new pair; used parameters are never replayed (vLLM #52234) |
 package struct NixlProtocol: HandoffProtocol {
-    package let rules = HandoffRules(release: .rejectedDecode, decodeMayBeRepeated: false)
+    package let rules = HandoffRules(
+        release: .rejectedDecode, decodeMayBeRepeated: false, checksDecoderFirst: true)
 
     /// What asks a NIXL prefill engine to keep its blocks for a remote decoder.
     private static let prefillParameters = """

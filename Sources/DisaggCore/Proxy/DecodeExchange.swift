@@ -21,6 +21,10 @@ final class DecodeExchange: UpstreamExchange {
     private var isEventStream = false
     private var sinkFraming = SinkFraming.none
     private var events = SSEScanner()
+    /// The beginning of an event whose end has not come, where the connection does not hold it back itself.
+    private var heldBack = ByteBuffer()
+    /// An event longer than this is passed on in parts.
+    private static let maximumHeldEvent = 1 << 20
 
     init(driver: RequestDriver, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
         self.driver = driver
@@ -60,7 +64,9 @@ final class DecodeExchange: UpstreamExchange {
     override func ended() {
         hasEnded = true
         if !isRelaying { driver.decodeBegan(self) }
-        if isRelaying { driver.decodeEnded(self) }
+        guard isRelaying else { return }
+        if heldBack.readableBytes > 0 { sink.write(heldBack) }
+        driver.decodeEnded(self)
     }
 
     override func failed(_ failure: UpstreamFailure) { driver.decodeFailed(self, failure) }
@@ -89,11 +95,31 @@ final class DecodeExchange: UpstreamExchange {
 
     @inline(__always)
     private func relay(_ bytes: ByteBuffer) {
-        if merge == nil {
-            sink.write(bytes)
-        } else {
+        if merge != nil {
             relayMerged(bytes)
+        } else if unframes && isEventStream {
+            relayWholeEvents(bytes)
+        } else {
+            sink.write(bytes)
         }
+    }
+
+    /// Passes payload on up to the end of its last event, so that an error event can follow at any time.
+    private func relayWholeEvents(_ bytes: ByteBuffer) {
+        heldBack.writeImmutableBuffer(bytes)
+        let view = heldBack.readableBytesView
+        var end = view.endIndex
+        while end > view.startIndex {
+            if view[end - 1] == 0x0A, end - 2 >= view.startIndex {
+                let isCRLF = view[end - 2] == 0x0D && end - 3 >= view.startIndex && view[end - 3] == 0x0A
+                if isCRLF || view[end - 2] == 0x0A { break }
+            }
+            end -= 1
+        }
+        let isLong = heldBack.readableBytes > Self.maximumHeldEvent
+        let count = isLong ? heldBack.readableBytes : end - view.startIndex
+        if count > 0, let whole = heldBack.readSlice(length: count) { sink.write(whole) }
+        if heldBack.readableBytes == 0 { heldBack = ByteBuffer() }
     }
 
     private func beginMerged(_ merge: FirstTokenMerge, head: UpstreamHead, body: ByteBuffer) {

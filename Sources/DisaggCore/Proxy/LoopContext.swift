@@ -42,6 +42,9 @@ final class LoopContext: ClientRequestHandler {
     private var requests: [ObjectIdentifier: RequestDriver] = [:]
     private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
     private var awaitedNotices: [String: RequestDriver] = [:]
+    private var strays: [String: StrayNotices] = [:]
+    /// Most attempts whose late notifications are listened for.
+    private static let maximumStrays = 4096
     private(set) var releasesUnderWay = 0
     private(set) var passesUnderWay = 0
     private var timer: RepeatedTask?
@@ -75,6 +78,7 @@ final class LoopContext: ClientRequestHandler {
         for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
         guard upstream.tick % 5 == 0 else { return }
         upstream.closeExpired()
+        for (id, stray) in strays where upstream.tick >= stray.deadline { strays[id] = nil }
         let now = NIODeadline.now()
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
@@ -162,8 +166,20 @@ final class LoopContext: ClientRequestHandler {
 
     func forgetNotices(_ id: RequestID) { awaitedNotices[id.description] = nil }
 
+    /// Frees what the notifications of an ended attempt announce.
+    func expectStrays(_ id: RequestID, _ stray: StrayNotices) {
+        if strays.count < Self.maximumStrays { strays[id.description] = stray }
+    }
+
     /// A notification for a request of this loop.
     func noticeArrived(_ requestID: String, connection: UInt64) {
+        if var stray = strays[requestID], !stray.known.contains(connection) {
+            stray.known.append(connection)
+            metrics.notificationsLate += 1
+            strays[requestID] = stray.known.count < stray.expected ? stray : nil
+            if strays[requestID] == nil { release(stray.leg, at: stray.backend, heads: stray.heads) }
+            return
+        }
         guard let driver = awaitedNotices[requestID] else {
             metrics.notificationsUnknown += 1
             return
@@ -173,33 +189,68 @@ final class LoopContext: ClientRequestHandler {
 
     // MARK: Releases
 
-    /// Sends a request whose only purpose is to free KV; tried twice.
-    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, triesLeft: Int = 1) {
-        if triesLeft == 1 { metrics.releases += 1 }
+    /// Tries to free KV before it is given up, over a minute: LMCache's buffer keeps for ever what nobody retrieves.
+    private static let releaseTries = 18
+    /// Pause before the second try; each one after it is twice as long, up to 64 times this.
+    private static let releasePause = TimeAmount.milliseconds(75)
+    /// Releases under way beyond which a refused one is not tried again.
+    private static let maximumReleases = 4096
+
+    /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
+    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter) {
+        metrics.releases += 1
         releasesUnderWay += 1
+        tryRelease(leg, at: backend, heads: heads, number: 1)
+    }
+
+    private func tryRelease(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, number: Int) {
         backend.enter()
-        let exchange = CollectingExchange { [self] result in
+        let exchange = CollectingExchange(
+            timeout: shared.deployment.proxy.decodeIdleTimeout, on: eventLoop
+        ) { [self] result in
             backend.leave()
-            releasesUnderWay -= 1
+            var tries = Self.releaseTries
             switch result {
-            case .success(let answer) where answer.head.status < 500: break
-            case .success, .failure:
-                if triesLeft > 0 {
-                    release(leg, at: backend, heads: heads, triesLeft: 0)
-                } else {
-                    metrics.releasesFailed += 1
-                }
+            case .success(let answer) where answer.head.status < 500 && answer.head.status != 429:
+                releasesUnderWay -= 1
+                return
+            case .success: break
+            // An engine that is gone took its KV along.
+            case .failure(.connect): tries = 2
+            case .failure: break
+            }
+            guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
+                metrics.releasesFailed += 1
+                releasesUnderWay -= 1
+                return
+            }
+            let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
+            eventLoop.assumeIsolated().scheduleTask(in: pause) { [self] in
+                tryRelease(leg, at: backend, heads: heads, number: number + 1)
             }
         }
         upstream.send(
             head: heads.head(method: .POST, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
-            body: leg.body, to: backend, fresh: triesLeft == 0, for: exchange)
+            body: leg.body, to: backend, fresh: number > 1, for: exchange)
     }
+
+    /// How long a cancelled exchange may take to end before its connection is closed for good.
+    private static let leaveTimeout = TimeAmount.seconds(5)
+
+    /// Waits for the end of an exchange that was left; ``left()`` is called at its end.
+    func awaitEnd(of exchange: CollectingExchange) {
+        releasesUnderWay += 1
+        eventLoop.assumeIsolated().scheduleTask(in: Self.leaveTimeout) { [weak exchange] in exchange?.giveUp() }
+    }
+
+    func left() { releasesUnderWay -= 1 }
 
     // MARK: The end
 
-    /// Whether nothing is under way.
-    var isIdle: Bool { requests.isEmpty && releasesUnderWay == 0 && passesUnderWay == 0 }
+    /// Whether nothing is under way that a client or an engine waits for.
+    var isIdle: Bool {
+        releasesUnderWay == 0 && passesUnderWay == 0 && requests.values.allSatisfy(\.isLingering)
+    }
 
     /// Lets every connection end after its present answer.
     func drain() {
@@ -213,6 +264,7 @@ final class LoopContext: ClientRequestHandler {
         for driver in Array(requests.values) { driver.abandon() }
         requests = [:]
         awaitedNotices = [:]
+        strays = [:]
         upstream.shutDown()
     }
 }

@@ -37,7 +37,9 @@ final class PassThrough: RequestInFlight {
 
     private func ask(_ backend: BackendState, fresh: Bool) {
         backend.enter()
-        let exchange = CollectingExchange { [self] result in
+        let exchange = CollectingExchange(
+            timeout: loop.shared.deployment.proxy.prefillTimeout, on: loop.eventLoop
+        ) { [self] result in
             backend.leave()
             switch result {
             case .success(let answer):

@@ -79,7 +79,8 @@ final class ProxyCore: Sendable {
         while ContinuousClock.now < deadline {
             let idle = (try? await forEachLoop { $0.isIdle }) ?? []
             if idle.allSatisfy({ $0 }) { break }
-            try? await Task.sleep(for: .milliseconds(20))
+            // Cancelled instead of shut down gracefully: nothing is waited for.
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { break }
         }
     }
 

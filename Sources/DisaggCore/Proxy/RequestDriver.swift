@@ -19,6 +19,8 @@ final class RequestDriver: RequestInFlight {
 
     private var prefill: BackendState?
     private var decode: BackendState?
+    /// The decoder the present prefill was told to send its KV to; ``decode`` may have been replaced since.
+    private var receiver: BackendState?
     private var triedPrefill: [BackendState] = []
     private var triedDecode: [BackendState] = []
     private var ids: [RequestID] = []
@@ -100,7 +102,9 @@ final class RequestDriver: RequestInFlight {
     private func learnContextLength(of backend: BackendState, completion: @escaping () -> Void) {
         guard loop.shared.deployment.firstToken == .prefill, reason == .disaggregated, backend.contextLength == nil
         else { return completion() }
-        let exchange = CollectingExchange { result in
+        let exchange = CollectingExchange(
+            timeout: settings.connectTimeout, on: loop.eventLoop
+        ) { result in
             if case .success(let answer) = result,
                 let models = try? JSONView(parsing: Array(answer.body.readableBytesView)),
                 let length = models["data"]?[0]?["max_model_len"]?.int
@@ -120,6 +124,7 @@ final class RequestDriver: RequestInFlight {
         if actions.contains(.cancelPrefill) { cancelPrefill() }
         if actions.contains(.cancelDecode) { cancelDecode() }
         if actions.contains(.release) { release() }
+        if actions.contains(.expectStrays) { expectStrays() }
         if actions.contains(.answerFromPrefill) { answerFromPrefill() }
         if actions.contains(.fail) {
             status = failure.code.statusCode
@@ -137,7 +142,10 @@ final class RequestDriver: RequestInFlight {
             openStreamEarly()
             openDecode(handedOff: true, fresh: false)
         }
-        if actions.contains(.openDecodeAlone) { openDecode(handedOff: false, fresh: false) }
+        if actions.contains(.openDecodeAlone) {
+            if reason == .disaggregated { reason = .prefillFailed }
+            openDecode(handedOff: false, fresh: false)
+        }
         if actions.contains(.relayDecode) { decodeExchange?.beginRelay() }
         if actions.contains(.finish) { finish() }
     }
@@ -169,12 +177,14 @@ final class RequestDriver: RequestInFlight {
         guard let prefill, let decode else { return perform(machine.prefillFailed(.connect)) }
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
+        receiver = decode
         noticeConnections = []
         if machine.rules.expectedNotices > 0 { loop.awaitNotices(id, for: self) }
         let leg = handoff.prefillLeg(
             request, pair: BackendPair(prefill: prefill.backend, decode: decode.backend), id: id)
         let exchange = CollectingExchange { [self] result in
             prefill.leave()
+            guard prefillExchange != nil else { return leftPrefillEnded(result) }
             prefillExchange = nil
             prefillDeadline = nil
             prefillEnded(result, at: prefill)
@@ -191,8 +201,22 @@ final class RequestDriver: RequestInFlight {
         guard let exchange = prefillExchange else { return }
         prefillExchange = nil
         prefillDeadline = nil
-        exchange.cancel()
-        prefill?.leave()
+        guard machine.rules.release == .rejectedDecode, exchange.wasSent else {
+            exchange.cancel()
+            prefill?.leave()
+            return
+        }
+        // Its answer may be on its way, with KV that would be held until its lease ends.
+        loop.awaitEnd(of: exchange)
+        exchange.leave()
+    }
+
+    /// A cancelled prefill's connection ended; where its answer came first, the KV it left is freed.
+    private func leftPrefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>) {
+        loop.left()
+        guard case .success(let whole) = result, whole.head.status < 300 else { return }
+        answer = PrefillAnswer(status: whole.head.status, body: whole.body)
+        release()
     }
 
     private func prefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>, at backend: BackendState) {
@@ -214,7 +238,7 @@ final class RequestDriver: RequestInFlight {
                     merge = nil
                 }
                 perform(machine.prefillAnswered(verdict))
-            case 400..<500: perform(machine.prefillAnswered(.rejected))
+            case 400..<500 where whole.head.status != 429: perform(machine.prefillAnswered(.rejected))
             default:
                 backend.recordFailure()
                 blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id) answered \(whole.head.status)"))
@@ -234,8 +258,6 @@ final class RequestDriver: RequestInFlight {
     private func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
         triedPrefill.append(backend)
         failure = error
-        // Serving goes on with another pair, or at last with the decoder alone.
-        if machine.retriesLeft == 0 { reason = .prefillFailed }
     }
 
     // MARK: The first token from the prefill engine
@@ -325,6 +347,8 @@ final class RequestDriver: RequestInFlight {
         guard let exchange = decodeExchange else { return }
         closeDecode()
         exchange.cancel()
+        // A decoder that never saw the request cannot tell the prefill engine.
+        if decodeIsHandedOff, !exchange.wasSent, machine.rules.release == .rejectedDecode { release() }
     }
 
     func decodeBegan(_ exchange: DecodeExchange) {
@@ -334,11 +358,16 @@ final class RequestDriver: RequestInFlight {
             failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
             if exchange.status >= 500 { decode?.recordFailure() }
         }
-        let actions = machine.decodeHead(status: exchange.status, handedOff: decodeIsHandedOff)
+        let actions = machine.decodeHead(
+            status: exchange.status, handedOff: decodeIsHandedOff,
+            mayRetry: loop.shared.pool.decode.contains { state in
+                state !== decode && !triedDecode.contains { $0 === state }
+            })
         if actions.contains(.relayDecode) {
             status = streamIsOpen ? 200 : exchange.status
             sawFirstByte()
         }
+        if actions.contains(.retryPair), let decode { triedDecode.append(decode) }
         perform(actions)
     }
 
@@ -385,9 +414,21 @@ final class RequestDriver: RequestInFlight {
         guard let leg = handoff.releaseLeg(request, answer: answer) else { return }
         // LMCache's KV lies at the decoder it was sent to; NIXL's is freed through any decoder.
         let needsSame = machine.rules.release == .throwAwayDecode
-        let backend = needsSame ? decode : loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) ?? decode
+        let another = needsSame ? nil : loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) ?? decode
+        let backend = needsSame ? receiver : another
         guard let backend else { return }
         loop.release(leg, at: backend, heads: heads)
+    }
+
+    /// Hands the notifications that this attempt may still get to the loop, which frees what they announce.
+    private func expectStrays() {
+        guard let receiver, let id = ids.last, let leg = handoff.releaseLeg(request, answer: answer) else { return }
+        loop.expectStrays(
+            id,
+            StrayNotices(
+                leg: leg, backend: receiver, heads: heads, known: noticeConnections,
+                expected: machine.rules.expectedNotices,
+                deadline: loop.upstream.tick + LoopContext.ticks(Self.lateNotice)))
     }
 
     // MARK: The client
@@ -420,6 +461,9 @@ final class RequestDriver: RequestInFlight {
     }
 
     // MARK: Deadlines
+
+    /// Whether the request is served and only a late notification is listened for.
+    var isLingering: Bool { machine.noticesAreLate && decodeExchange == nil && prefillExchange == nil }
 
     func checkDeadlines(tick: Int) {
         if let deadline = prefillDeadline, tick >= deadline {

@@ -35,8 +35,8 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var allocPorts: [Int] = []
     /// LMCache prefill: where `ProxyNotif` messages go (`pd_proxy_host` and `pd_proxy_port`).
     package var notifyEndpoint: Endpoint?
-    /// Sends one notification: host, port, request id. Replaces the ZMTP sender; called on the engine's loop.
-    package var notify: (@Sendable (_ host: String, _ port: Int, _ requestID: String) -> Void)?
+    /// Sends one notification: host, port, rank, request id. Replaces the ZMTP senders; called on the engine's loop.
+    package var notify: (@Sendable (_ host: String, _ port: Int, _ rank: Int, _ requestID: String) -> Void)?
 
     /// NIXL: the address others reach the side channel at, `remote_host` of the answers.
     package var sideChannelHost = "127.0.0.1"

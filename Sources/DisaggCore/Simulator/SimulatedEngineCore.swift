@@ -56,7 +56,7 @@ final class SimulatedEngineCore {
         scheduler.onStepped = { [weak self] in self?.stepped($0) }
         startHandoff()
         if let notify = configuration.notify, let endpoint = configuration.notifyEndpoint {
-            sendNotification = { _, id in notify(endpoint.host, endpoint.port, id) }
+            sendNotification = { rank, id in notify(endpoint.host, endpoint.port, rank, id) }
         }
     }
 

@@ -11,7 +11,8 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     private enum Phase { case idle, head, body, closed }
 
     let backend: BackendState
-    private unowned let pool: UpstreamPool
+    /// Strong: the pool lets go of its connections when it shuts down, and an unowned reference costs a retain at each chunk.
+    private let pool: UpstreamPool
     private var context: ChannelHandlerContext?
     private var exchange: UpstreamExchange?
     private var phase = Phase.idle
@@ -20,6 +21,7 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     private var chunks = ChunkScanner()
     private var remaining = 0
     private var keepAlive = true
+    private var isOutputClosed = false
     private var wantsPayload = false
     /// The beginning of an event whose end has not come.
     private var heldBack: ByteBuffer?
@@ -50,6 +52,7 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         exchanges += 1
         self.exchange = exchange
         exchange.connection = self
+        exchange.wasSent = true
         exchange.lastActivity = pool.tick
         wantsPayload = exchange.wantsPayload
         phase = .head
@@ -57,6 +60,12 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         context.write(wrapOutboundOut(head), promise: nil)
         for piece in body { context.write(wrapOutboundOut(piece), promise: nil) }
         context.flush()
+    }
+
+    /// Ends our side: the backend sees its client leave, and an answer already on its way still arrives.
+    func closeOutput() {
+        isOutputClosed = true
+        context?.close(mode: .output, promise: nil)
     }
 
     /// Closes the connection without telling the exchange.
@@ -254,7 +263,7 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         let exchange = take()
         phase = .idle
         hasHeldRead = false
-        if keepAlive, leftover == 0, context?.channel.isActive == true {
+        if keepAlive, !isOutputClosed, leftover == 0, context?.channel.isActive == true {
             becomesIdle()
             pool.release(self)
         } else {

@@ -12,6 +12,8 @@ package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
     case malformed(String)
     /// The answer is larger than what the proxy keeps.
     case tooLarge
+    /// The answer was not complete in time.
+    case timeout
 
     package var description: String {
         switch self {
@@ -20,6 +22,7 @@ package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
         case .closed: "the connection was closed before the answer was complete"
         case .malformed(let reason): "malformed answer: \(reason)"
         case .tooLarge: "the answer is too large"
+        case .timeout: "no answer in time"
         }
     }
 }
@@ -37,7 +40,9 @@ package struct UpstreamHead {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
         bytes.withUnsafeReadableBytes { raw in
+            let listed = scanned.fields.filter { HTTPResponseHeadScanner.equals(raw, $0.name, "connection") }
             for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
+                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
                 lines.writeStaticString(": ")
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
@@ -71,6 +76,8 @@ package class UpstreamExchange {
     package final var lastActivity = 0
     final weak var connection: UpstreamConnection?
     final var isCancelled = false
+    /// The request went out on a connection.
+    final var wasSent = false
 
     init() {}
 
@@ -92,6 +99,11 @@ package class UpstreamExchange {
         connection?.abandon()
     }
 
+    /// Tells the backend that nobody waits for the answer, and takes it all the same where it is on its way.
+    ///
+    /// An HTTP server sees a closed connection in both; only this tells whether it had finished before it saw it.
+    package final func leave() { connection?.closeOutput() }
+
     /// Lets held reads go on.
     package final func resume() {
         guard isPaused else { return }
@@ -102,7 +114,7 @@ package class UpstreamExchange {
 
 /// An exchange whose answer is collected and given to a closure.
 package final class CollectingExchange: UpstreamExchange {
-    /// A complete answer.
+    /// A complete answer, its body without chunk framing.
     package struct Answer {
         package var head: UpstreamHead
         package var body: ByteBuffer
@@ -113,6 +125,7 @@ package final class CollectingExchange: UpstreamExchange {
     private var head: UpstreamHead?
     private var body = ByteBuffer()
     private var isDone = false
+    private var deadline: Scheduled<Void>?
 
     /// Creates an exchange.
     ///
@@ -122,6 +135,21 @@ package final class CollectingExchange: UpstreamExchange {
     package init(limit: Int = 64 << 20, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void) {
         self.limit = limit
         self.completion = completion
+    }
+
+    /// Creates an exchange that is cancelled and fails where its answer is not complete in time.
+    package convenience init(
+        timeout: Duration, on eventLoop: any EventLoop, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
+    ) {
+        self.init(completion: completion)
+        deadline = eventLoop.assumeIsolated().scheduleTask(in: .init(timeout)) { [weak self] in self?.giveUp() }
+    }
+
+    /// Cancels the exchange and fails it, where it has not ended.
+    package func giveUp() {
+        guard !isDone, !isCancelled else { return }
+        cancel()
+        finish(.failure(.timeout))
     }
 
     package override var wantsPayload: Bool { true }
@@ -150,6 +178,7 @@ package final class CollectingExchange: UpstreamExchange {
     private func finish(_ result: Result<Answer, UpstreamFailure>) {
         guard !isDone else { return }
         isDone = true
+        deadline?.cancel()
         completion(result)
     }
 }

@@ -33,11 +33,12 @@ package final class UpstreamPool {
             connection.send(head: head, body: body, for: exchange)
             return
         }
-        connect(to: backend) { result in
+        connect(to: backend) { [self] result in
             switch result {
             case .success(let connection):
                 if exchange.isCancelled {
-                    connection.close()
+                    // Nobody wants it any more; the next request will.
+                    release(connection)
                 } else {
                     connection.send(head: head, body: body, for: exchange)
                 }

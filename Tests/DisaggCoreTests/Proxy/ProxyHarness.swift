@@ -36,6 +36,8 @@ struct Topology: Sendable, CustomTestStringConvertible {
 /// Simulated engines, a proxy in front of them, and one engine alone to compare with.
 final class ProxyHarness: Sendable {
     let topology: Topology
+    /// What the proxy was given.
+    let deployment: Deployment
     let prefill: [SimulatedEngine]
     let decode: [SimulatedEngine]
     /// An engine with no hand-off, whose answers are right by definition.
@@ -54,7 +56,7 @@ final class ProxyHarness: Sendable {
         let senders = NIOLockedValueBox<[NotificationSender]>([])
         self.senders = senders
         let store = SharedPrefixStore()
-        func engine(_ role: SimulatedEngineConfiguration.Role) -> SimulatedEngine {
+        func engine(_ role: SimulatedEngineConfiguration.Role, _ index: Int = 0) -> SimulatedEngine {
             var configuration = SimulatedEngineConfiguration(
                 role: role, handoff: role == .both ? .none : topology.handoff)
             configuration.firstToken = topology.firstToken
@@ -64,17 +66,18 @@ final class ProxyHarness: Sendable {
             configuration.sharedStore = store
             if role == .prefill, topology.handoff == .lmcache {
                 configuration.notifyEndpoint = Endpoint(host: "localhost", port: 1)
-                configuration.notify = { _, _, id in
+                // Each rank of each engine has its own connection, as real workers have.
+                let ranks = topology.ranks
+                configuration.notify = { _, _, rank, id in
                     let all = senders.withLockedValue { $0 }
-                    // One call a rank; each rank has its own connection.
-                    if all.count == 1 { all[0].send(requestID: id) }
+                    if !all.isEmpty { all[index * ranks + rank].send(requestID: id) }
                 }
             }
             if role != .both { configure(&configuration) }
             return SimulatedEngine(configuration: configuration)
         }
-        prefill = (0..<topology.prefill).map { _ in engine(.prefill) }
-        decode = (0..<topology.decode).map { _ in engine(.decode) }
+        prefill = (0..<topology.prefill).map { engine(.prefill, $0) }
+        decode = (0..<topology.decode).map { engine(.decode, $0) }
         oracle = engine(.both)
         var deployment = Deployment()
         deployment.handoff = topology.handoff
@@ -99,6 +102,7 @@ final class ProxyHarness: Sendable {
         deployment.proxy.threads = 2
         deployment.proxy.drainTimeout = .seconds(5)
         settings(&deployment)
+        self.deployment = deployment
         let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
         let server = try DisaggServer(deployment: deployment) { continuation.yield(($0.port, $1)) }
         serving = Task { try await server.run() }
@@ -111,7 +115,9 @@ final class ProxyHarness: Sendable {
         notifyPort = ports.1
         if let port = ports.1 {
             senders.withLockedValue {
-                $0 = [NotificationSender(host: "localhost", port: port, group: MultiThreadedEventLoopGroup.singleton)]
+                $0 = (0..<topology.prefill * topology.ranks).map { _ in
+                    NotificationSender(host: "localhost", port: port, group: MultiThreadedEventLoopGroup.singleton)
+                }
             }
         }
     }

@@ -53,7 +53,7 @@ struct LMCachePair {
         decode = RawHTTPClient(port: try await decodeEngine.start())
         configuration.role = .prefill
         configuration.notifyEndpoint = notify ?? Endpoint(host: "localhost", port: 1)
-        if notify == nil { configuration.notify = { [notices] _, _, id in notices.add(id) } }
+        if notify == nil { configuration.notify = { [notices] _, _, _, id in notices.add(id) } }
         prefillEngine = SimulatedEngine(configuration: configuration)
         prefill = RawHTTPClient(port: try await prefillEngine.start())
     }
