@@ -101,6 +101,10 @@ all=
 for argument in "$@"; do
     case $argument in
         --all) all=1 ;;
+        -h | --help)
+            sed -n '2,7s/^# \{0,1\}//p' .ci/test.sh
+            exit 0
+            ;;
         --list)
             list_steps
             exit 0
