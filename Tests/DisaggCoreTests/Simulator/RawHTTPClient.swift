@@ -96,7 +96,9 @@ final class RawConnection: Sendable {
         for await piece in stream {
             bytes.append(contentsOf: piece)
             // A whole parse for each piece would make long streams quadratic.
-            let isStream = bytes.starts(with: "HTTP/1.1 200".utf8) && bytes.count > 512
+            let isStream =
+                bytes.count > 512
+                && String(decoding: bytes.prefix(512), as: UTF8.self).contains("transfer-encoding: chunked")
             let mayBeComplete = !isStream || bytes.suffix(5).elementsEqual("0\r\n\r\n".utf8)
             if until(bytes) || ((mayBeComplete || piece.count > 512) && RawResponseParser.parse(bytes).isComplete) {
                 break
