@@ -81,6 +81,11 @@ package struct FirstTokenMerge: Sendable {
         guard let choice = answer.choice, let text = text(of: answer, endpoint: request.endpoint),
             answer.firstToken != nil, answer.promptTokens != nil, let promptTokens = answer.promptTokenCount
         else { return .unusable }
+        // More than the context holds: the decoder shall answer with its own error, before anything was streamed.
+        let limit = request.tokenLimit ?? (request.endpoint == .completions ? 16 : nil)
+        if let limit, let contextLength = answer.contextLength, limit > contextLength - promptTokens {
+            return .unusable
+        }
         let finish = choice["finish_reason"]?.string
         if finish == "stop" { return .complete }
         // Half a character, or a token that is hidden: its text is only known together with the next.
@@ -89,8 +94,6 @@ package struct FirstTokenMerge: Sendable {
         guard let contextLength = answer.contextLength else {
             return request.endpoint == .chatCompletions && request.tokenLimit == nil ? .unusable : .ready
         }
-        // More than the context holds: the decoder shall answer with its own error, before anything was streamed.
-        if let limit = request.tokenLimit, limit > contextLength - promptTokens { return .unusable }
         return promptTokens + 1 >= contextLength ? .complete : .ready
     }
 
@@ -140,10 +143,10 @@ package struct FirstTokenMerge: Sendable {
 
     /// What the engine allows where the client names no limit: 16 for completions, the rest of the context for chat.
     ///
-    /// Source: vLLM 0.33.0 `openai/completion/protocol.py` 64. Both are capped by what the context has left.
+    /// Source: vLLM 0.33.0 `openai/completion/protocol.py` 64. The engine caps a chat's limit by its own context.
     private static func defaultLimit(_ request: GenerationRequest, _ answer: PrefillAnswer) -> Int {
-        let room = answer.contextLength.map { max(2, $0 - (answer.promptTokenCount ?? 0)) }
-        return request.endpoint == .completions ? min(16, room ?? 16) : room ?? 2
+        guard request.endpoint == .chatCompletions else { return 16 }
+        return max(2, (answer.contextLength ?? 0) - (answer.promptTokenCount ?? 0))
     }
 
     // MARK: A stream

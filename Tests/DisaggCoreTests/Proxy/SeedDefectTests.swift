@@ -192,7 +192,12 @@ struct SeedDefectTests {
 
     @Test("a prompt of half characters and one that fills the context", arguments: modes)
     func edges(topology: Topology) async throws {
-        try await withProxy(topology) { harness in
+        // A prompt that fills the context but for one token cannot be released at a decoder that counts the first token
+        // into the prompt: prefill engines take one token less there, and the decoder serves such a prompt alone.
+        let isShorter = topology.firstToken == .prefill
+        try await withProxy(
+            topology, .init(configure: { if isShorter, $0.role == .prefill { $0.maximumModelLength = 299 } })
+        ) { harness in
             for length in [290, 297, 298, 299, 300, 301] {
                 for members in [#""max_tokens":1"#, #""max_tokens":2"#, #""max_tokens":null"#] {
                     let prompt = (0..<length).map { String(100 + $0 % 90) }.joined(separator: ",")
@@ -250,8 +255,8 @@ struct GuardTests {
                         }
                         let sent = request
                         group.addTask {
-                            let answer = try await harness.proxy.post(sent.path, sent.body)
-                            #expect(answer.isComplete && answer.status > 0, "\(sent)")
+                            let answer = try await Self.answer(harness, sent)
+                            #expect(answer.isComplete && answer.status > 0, "no answer in time: \(sent) \(answer)")
                             #expect(![500, 502, 503, 504].contains(answer.status), "\(sent) \(answer) \(batch)")
                         }
                     }
@@ -267,6 +272,20 @@ struct GuardTests {
                 #expect(spec?["receiver_alloc_port"]?.integers?.count == 1, "\(body)")
             }
         }
+    }
+
+    /// The answer, or what came of it in 20 s.
+    private static func answer(_ harness: ProxyHarness, _ request: GeneratedRequest) async throws -> RawResponse {
+        let connection = try await RawConnection(port: harness.proxy.port)
+        try await connection.send(RawHTTPClient.request("POST", request.path, body: request.body))
+        let deadline = Task {
+            try await Task.sleep(for: .seconds(20))
+            await connection.close()
+        }
+        let answer = await connection.read()
+        deadline.cancel()
+        await connection.close()
+        return answer
     }
 
     @Test(
