@@ -81,7 +81,8 @@ run_tests() {
     local log=$logs/$1
     shift
     # The flags must be those of the build step, or everything is built again.
-    DISAGG_STRICT=1 swift test --skip-build --disable-xctest "$@" </dev/null 2>&1 | tee "$log"
+    # One at a time: side by side on two cores, tests with sockets and child processes starve each other.
+    DISAGG_STRICT=1 swift test --skip-build --disable-xctest --no-parallel "$@" </dev/null 2>&1 | tee "$log"
     if ! grep -qE 'Test run with [1-9][0-9]* tests?.* passed' "$log"; then
         echo "no line in $log says that at least one test ran and all passed"
         return 1
@@ -100,6 +101,10 @@ all=
 for argument in "$@"; do
     case $argument in
         --all) all=1 ;;
+        -h | --help)
+            sed -n '2,7s/^# \{0,1\}//p' .ci/test.sh
+            exit 0
+            ;;
         --list)
             list_steps
             exit 0

@@ -13,11 +13,12 @@ struct DisaggLaunch: AsyncParsableCommand {
             address in front. Without a GPU it starts simulated engines, so everything can be tried anywhere.
 
             EXAMPLES:
-              disagg-launch up 1p1d                 one prefill and one decode engine, proxy on port 9000
+              disagg-launch up 1p1d                 two engines, proxy on port 9000
               disagg-launch up xpyd --dry-run       show what would be started
               disagg-launch preset 1p1d > my.yaml   a deployment file to edit
               disagg-launch up my.yaml              start it
             """,
+        version: DisaggVersion.current,
         subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.

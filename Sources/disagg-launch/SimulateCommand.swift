@@ -61,8 +61,27 @@ struct SimulateCommand: AsyncParsableCommand {
             let names = TimingTable.all.map(\.name).joined(separator: ", ")
             throw ValidationError("--timing: there is no table '\(timing)'; use one of \(names)")
         }
-        guard speed >= 0 else { throw ValidationError("--speed: expected 0 or more, got \(speed)") }
-        guard ranks >= 1 else { throw ValidationError("--ranks: expected 1 or more, got \(ranks)") }
+        guard speed >= 0, speed.isFinite else { throw ValidationError("--speed: expected 0 or more, got \(speed)") }
+        guard (1...1024).contains(ranks) else { throw ValidationError("--ranks: expected 1...1024, got \(ranks)") }
+        let ports = [
+            ("--port", [port]), ("--notify-port", [notifyPort]), ("--side-channel-port", [sideChannelPort]),
+            ("--init-port", initPort), ("--alloc-port", allocPort),
+        ]
+        for (flag, values) in ports {
+            for value in values where !(0...65535).contains(value) {
+                throw ValidationError("\(flag): expected 0...65535, got \(value)")
+            }
+        }
+        guard (0...1).contains(endProbability) else {
+            throw ValidationError("--end-probability: expected 0...1, got \(endProbability)")
+        }
+        guard maxModelLen >= 1 else { throw ValidationError("--max-model-len: expected 1 or more, got \(maxModelLen)") }
+        guard bufferChunks >= 1 else {
+            throw ValidationError("--buffer-chunks: expected 1 or more, got \(bufferChunks)")
+        }
+        guard (0...86_400).contains(leaseSeconds) else {
+            throw ValidationError("--lease-seconds: expected 0...86400, got \(leaseSeconds)")
+        }
     }
 
     /// What the options describe.

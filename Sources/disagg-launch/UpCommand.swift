@@ -7,17 +7,18 @@ struct UpCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "up",
         abstract: "Start a deployment and keep it running until Ctrl-C.",
+        usage: "disagg-launch up <preset|file> [<options>]",
         discussion: """
             Starts the proxy, the decode engines and the prefill engines, each with its own log file, waits until all \
             are ready, and prints a request to try. Ctrl-C lets requests in progress finish and stops everything; a \
             second Ctrl-C ends everything at once.
 
             EXAMPLES:
-              disagg-launch up 1p1d                            2 GPUs, or simulated engines without
-              disagg-launch up xpyd --model Qwen/Qwen3-8B      2 prefill and 2 decode engines of another model
-              disagg-launch up 1p1d --engine simulated --speed 0   answers at once, for tests
-              disagg-launch up 1p1d --port-offset 1000         beside another deployment on this machine
-              disagg-launch up my.yaml --dry-run               a script of all commands and files
+              disagg-launch up 1p1d                        2 GPUs, or simulated engines
+              disagg-launch up xpyd --model Qwen/Qwen3-8B  4 engines of another model
+              disagg-launch up 1p1d --speed 0              simulated: answers at once
+              disagg-launch up 1p1d --port-offset 1000     beside another deployment
+              disagg-launch up my.yaml --dry-run           a script of all that it does
 
             EXIT STATUS: 0 stopped by Ctrl-C or SIGTERM; 1 an engine or the proxy failed; 2 wrong arguments or file, \
             a taken port, a missing program.
@@ -68,7 +69,9 @@ struct UpCommand: AsyncParsableCommand {
             throw ValidationError("--ready-timeout must be between 0 and 604800 seconds")
         }
         guard grace >= 0, grace <= 3600 else { throw ValidationError("--grace must be between 0 and 3600 seconds") }
-        guard (-65535...65535).contains(portOffset) else { throw ValidationError("--port-offset is out of range") }
+        guard (-65535...65535).contains(portOffset) else {
+            throw ValidationError("--port-offset: expected -65535...65535, got \(portOffset)")
+        }
     }
 
     func run() async throws {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import DisaggCore
+internal import Glibc
 internal import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
@@ -12,11 +13,20 @@ struct DisaggProxy: AsyncParsableCommand {
         discussion: """
             Three ways to say where the engines are:
               a deployment file   disagg-proxy --config deployment.yaml
-              the short form      disagg-proxy --handoff nixl --prefill http://10.0.0.1:8100 --decode http://10.0.0.2:8200
-              LMCache's flags     disagg-proxy --port 9100 --prefiller-host localhost --prefiller-port 7100 \\
-                                    --decoder-host localhost --decoder-port 7200 --decoder-init-port 7300 \\
-                                    --decoder-alloc-port 7400 --proxy-host localhost --proxy-port 7500
-            Flags override the file. It serves until SIGTERM or SIGINT; then requests under way end first.
+              the short form      disagg-proxy --handoff nixl \\
+                                    --prefill http://10.0.0.1:8100 \\
+                                    --decode http://10.0.0.2:8200
+              LMCache's flags     disagg-proxy --port 9100 \\
+                                    --prefiller-host localhost --prefiller-port 7100 \\
+                                    --decoder-host localhost --decoder-port 7200 \\
+                                    --decoder-init-port 7300 --decoder-alloc-port 7400 \\
+                                    --proxy-host localhost --proxy-port 7500
+
+            Flags override the file. Without any of them the engines are expected where `disagg up 1p1d` puts them: \
+            prefill on port 8100, decode on 8200 of this machine. It serves until SIGTERM or SIGINT; then requests \
+            under way end first.
+
+            EXIT STATUS: 0 stopped by SIGTERM or SIGINT; 1 it could not start or failed; 2 wrong arguments or file.
             """,
         version: DisaggVersion.current)
 
@@ -32,10 +42,10 @@ struct DisaggProxy: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Who samples the first token under lmcache: decode or prefill.", valueName: "role"))
     var firstToken: String?
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Prefill engines.", valueName: "url"))
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Prefill engines, one or more.", valueName: "url"))
     var prefill: [String] = []
 
-    @Option(parsing: .upToNextOption, help: ArgumentHelp("Decode engines.", valueName: "url"))
+    @Option(parsing: .upToNextOption, help: ArgumentHelp("Decode engines, one or more.", valueName: "url"))
     var decode: [String] = []
 
     @Option(help: ArgumentHelp("Where LMCache prefill engines push notifications.", valueName: "host:port"))
@@ -57,6 +67,22 @@ struct DisaggProxy: AsyncParsableCommand {
 
     @OptionGroup(title: "LMCache's flags")
     var lmcache: LMCacheOptions
+
+    /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
+    static func main() async {
+        do {
+            let command = try parse()
+            try await command.run()
+        } catch let code as ExitCode {
+            Glibc.exit(code.rawValue)
+        } catch {
+            guard exitCode(for: error) == .success else {
+                StandardError.print(fullMessage(for: error))
+                Glibc.exit(2)
+            }
+            exit(withError: error)
+        }
+    }
 
     func run() async throws {
         let deployment: Deployment
@@ -82,6 +108,10 @@ struct DisaggProxy: AsyncParsableCommand {
                 StandardError.print(
                     "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)"
                 )
+                let engines = (deployment.backends(.prefill) + deployment.backends(.decode)).map {
+                    "\($0.id) http://\(Endpoint(host: $0.host, port: $0.port))"
+                }
+                StandardError.print("disagg-proxy: engines \(engines.joined(separator: ", "))")
             }
             let group = ServiceGroup(
                 configuration: .init(

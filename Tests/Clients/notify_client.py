@@ -97,12 +97,16 @@ def broken_messages():
     yield (b"\xdf\xff\xff\xff\xff",)
     yield (b"\xdb\xff\xff\xff\xff" + b"x" * 100,)
     yield (b"\x91" * 4096,)
-    yield (os.urandom(100_000),)
     yield (msgspec.msgpack.encode(OtherMessage("unknown-id")),)
     yield (msgspec.msgpack.encode({"type": "ProxyNotif"}),)
     yield (msgspec.msgpack.encode({"type": "ProxyNotif", "req_id": 7}),)
     yield (b"several", b"frames", good)
-    yield (msgspec.msgpack.encode(ProxyNotif("x" * 70_000)),)
+
+
+def oversized_messages():
+    """The proxy closes a connection that announces such a frame, and what is under way on it is lost: each has its own."""
+    yield os.urandom(100_000)
+    yield msgspec.msgpack.encode(ProxyNotif("x" * 70_000))
 
 
 class Engine(http.server.BaseHTTPRequestHandler):
@@ -162,6 +166,10 @@ class Prefill(Engine):
         elif kind == "broken":
             for frames in broken_messages():
                 send_raw(*frames)
+            for body in oversized_messages():
+                with context.socket(zmq.PUSH) as own:
+                    own.connect(f"tcp://localhost:{NOTIFY}")
+                    own.send(body)
             good()
         elif kind == "half":
             half_a_frame(None)

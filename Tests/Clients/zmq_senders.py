@@ -96,7 +96,16 @@ def heartbeats(context, url):
 
 def raw(host, port, scenario, data):
     """Bytes that are no ZMTP, or stop in the middle; returns when the listener has closed its end."""
-    with socket.create_connection((host, port), timeout=10) as peer:
+    deadline = time.monotonic() + 30
+    while True:  # the listener need not exist yet
+        try:
+            peer = socket.create_connection((host, port), timeout=10)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    with peer:
         peer.sendall(data)
         peer.shutdown(socket.SHUT_WR)
         try:

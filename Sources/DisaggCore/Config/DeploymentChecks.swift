@@ -54,7 +54,7 @@ package enum DeploymentChecks {
         }
     }
 
-    /// Sender rank *i* writes into receiver rank *i*, so both sides need the same ranks (lmcache-config §3.4).
+    /// Sender rank *i* writes into receiver rank *i*, so both sides need the same ranks (LMCache `pd_backend.py` 533-535).
     private static func checkParallelism(_ deployment: Deployment, _ reader: inout ConfigReader) {
         guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff) else { return }
         let fields: [(String, KeyPath<EngineGroup, Int>)] = [

@@ -1,7 +1,7 @@
 /// What decides how many bytes of KV cache one token takes.
 ///
 /// Shapes are those of the models' published `config.json`; the products were checked against LMCache 0.5.6's own
-/// calculation (lmcache-config §4).
+/// calculation.
 package struct KVCacheShape: Sendable, Hashable {
     /// Transformer layers.
     package var layers: Int

@@ -1,7 +1,7 @@
 /// The LMCache configuration of one engine: what `LMCACHE_CONFIG_FILE` names.
 ///
 /// The text depends on the deployment alone and has a fixed order, so two runs differ only where the deployment does.
-/// Keys and their meaning: lmcache-config §1.2 (generation C, 0.4.5 and later, async backend) and §2 (generation A).
+/// Keys of generation C (LMCache 0.4.5 and later, async backend) and of generation A (before 0.3.3).
 package enum LMCacheFile {
     /// How long an engine waits for room in a PD buffer, in seconds. LMCache's default is for ever, which turns a full
     /// buffer into a hang of the whole engine; the proxy's own notification timeout is 10 s by default.

@@ -118,13 +118,15 @@ extension Endpoint {
         }
         if rest.hasPrefix("http://") { rest = rest.dropFirst(7) }
         while rest.hasSuffix("/") { rest = rest.dropLast() }
+        // A notification address is no URL.
+        let form = flag == "--notify" ? "host:port" : "http://host:port"
         guard let colon = rest.lastIndex(of: ":"), let port = Int(rest[rest.index(after: colon)...]),
             (0...65535).contains(port), rest.startIndex < colon
-        else { throw DisaggError(.badRequest, "\(flag): expected http://host:port, got \"\(text)\"") }
+        else { throw DisaggError(.badRequest, "\(flag): expected \(form), got \"\(text)\"") }
         var host = rest[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
         guard !host.isEmpty, !host.contains("/") else {
-            throw DisaggError(.badRequest, "\(flag): expected http://host:port, got \"\(text)\"")
+            throw DisaggError(.badRequest, "\(flag): expected \(form), got \"\(text)\"")
         }
         self.init(host: String(host), port: port)
     }

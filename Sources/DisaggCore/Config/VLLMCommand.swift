@@ -1,6 +1,6 @@
 /// The `vllm serve` command of one engine.
 ///
-/// Flags and variables as vLLM 0.33.0 and LMCache 0.5.6 take them: handoff-protocols §0.10, lmcache-config §3.3.
+/// Flags and variables as vLLM 0.33.0 and LMCache 0.5.6 take them.
 package enum VLLMCommand {
     /// Builds the command.
     ///
@@ -81,7 +81,7 @@ package enum VLLMCommand {
             var extra = "\"discard_partial_chunks\":false"
             extra += ",\"lmcache_rpc_port\":\"\(role == .prefill ? "producer" : "consumer")\(replica + 1)\""
             if role == .decode {
-                // The token a prefill engine sampled is no part of the KV it sent (engine-facts rows 1 and 15).
+                // The token a prefill engine sampled is no part of the KV it sent (Docs/EngineFacts.md rows 1 and 15).
                 let skipped = deployment.handoff == .lmcache && deployment.firstToken == .prefill ? 1 : 0
                 extra += ",\"skip_last_n_tokens\":\(skipped)"
             }

@@ -4,16 +4,25 @@ package import NIOHTTP1
 /// One complete request of a client.
 package struct ClientRequest {
     package var method: HTTPMethod
-    /// The request target as it came, query included.
+    /// The request target in origin form, query included.
     package var target: String
     package var headers: HTTPHeaders
     package var body: ByteBuffer
 
     package init(method: HTTPMethod, target: String, headers: HTTPHeaders, body: ByteBuffer) {
         self.method = method
-        self.target = target
+        self.target = Self.originForm(target)
         self.headers = headers
         self.body = body
+    }
+
+    /// The target without scheme and authority: servers take `http://host/path` too (RFC 9112 §3.2.2).
+    private static func originForm(_ target: String) -> String {
+        guard !target.hasPrefix("/") else { return target }
+        let lower = target.prefix(8).lowercased()
+        guard lower.hasPrefix("http://") || lower == "https://" else { return target }
+        let rest = target.dropFirst(lower == "https://" ? 8 : 7).drop { $0 != "/" && $0 != "?" }
+        return rest.hasPrefix("/") ? String(rest) : "/" + rest
     }
 
     /// The target without its query.

@@ -15,6 +15,13 @@ package final class DownstreamHandler: ChannelDuplexHandler {
 
     private enum Phase { case waiting, receiving, serving, draining, closed }
 
+    /// How long a client that sends nothing any more may take to close after its last answer.
+    private static let lingerTime = TimeAmount.seconds(1)
+    /// How long what a client goes on sending is read and dropped after its last answer.
+    private static let maximumDrain = TimeAmount.seconds(30)
+    /// An announced length alone takes no more memory than this, in bytes.
+    private static let maximumReservedBytes = 1 << 20
+
     private let handler: any ClientRequestHandler
     private let limits: DownstreamLimits
     private var context: ChannelHandlerContext?
@@ -25,6 +32,14 @@ package final class DownstreamHandler: ChannelDuplexHandler {
     private var request: (any RequestInFlight)?
     private var hasHeldRead = false
     private var inputClosed = false
+    /// What is said, after the answers under way, about bytes that are no HTTP.
+    private var brokenInput: DisaggError?
+    /// Whether everything written has left and the connection's end was sent.
+    private var outputClosed = false
+    /// Bytes that were not sent yet when the deadlines were last looked at.
+    private var unsent = 0
+    /// When the wait for the client to close is over, whatever it still sends.
+    private var drainLimit = NIODeadline.now()
     private var isUnqueueing = false
     /// Set at shutdown: the connection ends with the answer under way.
     private var isLast = false
@@ -34,6 +49,8 @@ package final class DownstreamHandler: ChannelDuplexHandler {
 
     fileprivate var keepAlive = true
     fileprivate var isHTTP10 = false
+    /// Whether the present request is a `HEAD`, whose answer has no body.
+    fileprivate var isHead = false
     fileprivate var headWasSent = false
 
     package init(handler: any ClientRequestHandler, limits: DownstreamLimits) {
@@ -54,16 +71,21 @@ package final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     package func read(context: ChannelHandlerContext) {
-        if phase == .serving {
-            hasHeldRead = true
-        } else {
+        if mayRead(context) {
             context.read()
+        } else {
+            hasHeldRead = true
         }
+    }
+
+    /// A client that does not take its answers is not read either, else its requests would fill memory with them.
+    private func mayRead(_ context: ChannelHandlerContext) -> Bool {
+        phase == .draining || (phase != .serving && queue.isEmpty && context.channel.isWritable)
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
-        if phase == .serving || !queue.isEmpty {
+        if phase == .serving || !queue.isEmpty || (phase == .waiting && !context.channel.isWritable) {
             queue.append(part)
         } else {
             receive(part)
@@ -77,6 +99,7 @@ package final class DownstreamHandler: ChannelDuplexHandler {
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         request?.clientIsWritable(context.channel.isWritable)
+        if context.channel.isWritable, phase == .waiting || phase == .receiving { proceed() }
         context.fireChannelWritabilityChanged()
     }
 
@@ -86,7 +109,9 @@ package final class DownstreamHandler: ChannelDuplexHandler {
         }
         inputClosed = true
         switch phase {
-        case .waiting, .receiving, .draining: close()
+        case .waiting: if queue.isEmpty { drain() }
+        case .receiving: close()
+        case .draining: if outputClosed { close() }
         case .serving where headWasSent: break
         case .serving where isHTTP10: close()
         case .serving:
@@ -97,21 +122,36 @@ package final class DownstreamHandler: ChannelDuplexHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let parserError = error as? HTTPParserError, phase == .waiting || phase == .receiving,
-            parserError != .invalidEOFState
-        else { return close() }
-        reject(
-            parserError == .headerOverflow
-                ? DisaggError(
-                    .headersTooLarge,
-                    "the request's head is larger than \(limits.headBytes) bytes; send fewer or shorter headers")
-                : DisaggError(.badRequest, "the request is not valid HTTP/1.1: \(parserError)"))
+        switch error {
+        // More bytes behind those that were refused.
+        case is ByteToMessageDecoderError: break
+        // The end of input in the middle of a request; the event that follows deals with it.
+        case HTTPParserError.invalidEOFState: break
+        case let error as HTTPParserError: refuse(error)
+        default: close()
+        }
+    }
+
+    private func refuse(_ error: HTTPParserError) {
+        let refusal =
+            error == .headerOverflow
+            ? DisaggError(
+                .headersTooLarge,
+                "the request's head is larger than \(limits.headBytes) bytes; send fewer or shorter headers")
+            : DisaggError(.badRequest, "the request is not valid HTTP/1.1: \(error)")
+        switch phase {
+        case .waiting where queue.isEmpty, .receiving where queue.isEmpty: reject(refusal)
+        case .waiting, .receiving, .serving: brokenInput = refusal
+        case .draining, .closed: break
+        }
     }
 
     // MARK: Receiving
 
     /// The first bytes of something arrived; called ahead of the HTTP decoder.
     func bytesArrived() {
+        // Whoever still sends its request has not read the answer: closing now would reset it away.
+        if phase == .draining, outputClosed, .now() < drainLimit { since = .now() }
         guard !requestHasBegun, phase == .waiting else { return }
         requestHasBegun = true
         since = .now()
@@ -128,11 +168,11 @@ package final class DownstreamHandler: ChannelDuplexHandler {
             guard body.readableBytes + bytes.readableBytes <= limits.bodyBytes else { return rejectLargeBody() }
             if body.readableBytes == 0 {
                 body = bytes
-                // Room for the whole body at once, where its size was announced.
+                // Room for a usual body at once, where its size was announced.
                 if let length = head?.headers.first(name: "content-length").flatMap(Int.init),
                     length > bytes.readableBytes
                 {
-                    body.reserveCapacity(length)
+                    body.reserveCapacity(min(length, Self.maximumReservedBytes))
                 }
             } else {
                 body.writeImmutableBuffer(bytes)
@@ -148,7 +188,9 @@ package final class DownstreamHandler: ChannelDuplexHandler {
         body = ByteBuffer()
         phase = .receiving
         isHTTP10 = head.version.major == 1 && head.version.minor == 0
-        keepAlive = head.isKeepAlive && !isLast
+        isHead = head.method == .HEAD
+        // The parser takes no further request behind an upgrade, which is not offered here.
+        keepAlive = head.isKeepAlive && !isLast && head.method != .CONNECT && !head.headers.contains(name: "upgrade")
         headWasSent = false
         if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > limits.bodyBytes {
             return rejectLargeBody()
@@ -184,6 +226,7 @@ package final class DownstreamHandler: ChannelDuplexHandler {
 
     /// Answers without reading the rest of the request, then closes.
     private func reject(_ error: DisaggError) {
+        if phase == .waiting { isHead = false }
         phase = .serving
         keepAlive = false
         headWasSent = false
@@ -199,32 +242,52 @@ package final class DownstreamHandler: ChannelDuplexHandler {
         phase = .waiting
         since = .now()
         requestHasBegun = false
-        unqueue()
-        if phase == .waiting, isLast || (inputClosed && queue.isEmpty) { return close() }
-        if phase != .serving, hasHeldRead {
-            hasHeldRead = false
-            context?.read()
-        }
+        proceed()
     }
 
-    private func unqueue() {
+    /// Serves what is queued as far as the client takes the answers, then lets held reads go on.
+    private func proceed() {
         guard !isUnqueueing else { return }
         isUnqueueing = true
-        while phase == .waiting || phase == .receiving, let part = queue.popFirst() { receive(part) }
+        while phase == .receiving || (phase == .waiting && context?.channel.isWritable == true),
+            let part = queue.popFirst()
+        {
+            receive(part)
+        }
         isUnqueueing = false
+        if queue.isEmpty, phase == .waiting || phase == .receiving {
+            if let brokenInput { return reject(brokenInput) }
+            if inputClosed { return drain() }
+        }
+        resumeReading()
     }
 
-    /// Sends the answer's end and waits for the client to close, so that no reset overtakes the answer.
+    private func resumeReading() {
+        guard hasHeldRead, let context, mayRead(context) else { return }
+        hasHeldRead = false
+        context.read()
+    }
+
+    /// Sends what was written and the connection's end, then waits for the client to close, so that no reset overtakes
+    /// the answer.
     private func drain() {
-        guard !inputClosed else { return close() }
+        guard let context, phase != .draining, phase != .closed else { return }
         phase = .draining
         queue.removeAll()
         since = .now()
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { [self] _ in closeOutput() }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+        resumeReading()
+    }
+
+    private func closeOutput() {
+        guard phase == .draining else { return }
+        outputClosed = true
+        since = .now()
+        drainLimit = since + Self.maximumDrain
+        if inputClosed { return close() }
         context?.close(mode: .output, promise: nil)
-        if hasHeldRead {
-            hasHeldRead = false
-            context?.read()
-        }
     }
 
     fileprivate func close() {
@@ -253,7 +316,8 @@ package final class DownstreamHandler: ChannelDuplexHandler {
     package func checkDeadline(now: NIODeadline) {
         switch phase {
         case .waiting where !requestHasBegun:
-            if now - since > limits.idleTimeout { close() }
+            noticeProgress(now)
+            if now - since > limits.idleTimeout { drain() }
         case .waiting, .receiving:
             guard now - since > limits.readTimeout else { return }
             reject(
@@ -261,16 +325,24 @@ package final class DownstreamHandler: ChannelDuplexHandler {
                     .requestTimeout,
                     "the request was not complete within \(limits.readTimeout.nanoseconds / 1_000_000_000) s"))
         case .draining:
-            if now - since > .seconds(1) { close() }
+            if !outputClosed { noticeProgress(now) }
+            if now - since > (outputClosed ? Self.lingerTime : limits.idleTimeout) { close() }
         case .serving, .closed: break
         }
+    }
+
+    /// A client that takes its answer slowly is not idle.
+    private func noticeProgress(_ now: NIODeadline) {
+        let unsent = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        if unsent != self.unsent { since = now }
+        self.unsent = unsent
     }
 
     /// Ends the connection after the answer under way, at once where there is none.
     package func finishUp() {
         isLast = true
         keepAlive = false
-        if phase == .waiting, !requestHasBegun { close() }
+        if phase == .waiting, !requestHasBegun, queue.isEmpty { drain() }
     }
 }
 
@@ -279,8 +351,12 @@ private final class ChannelSink: ResponseSink {
     private let connection: DownstreamHandler
     private var encodesChunks = false
     private var isOver = false
+    private let omitsBody: Bool
 
-    init(connection: DownstreamHandler) { self.connection = connection }
+    init(connection: DownstreamHandler) {
+        self.connection = connection
+        omitsBody = connection.isHead
+    }
 
     override var takesRawChunks: Bool { !connection.isHTTP10 }
 
@@ -310,6 +386,7 @@ private final class ChannelSink: ResponseSink {
     }
 
     override func write(_ bytes: ByteBuffer) {
+        guard !isOver, !omitsBody else { return }
         guard encodesChunks else { return connection.write(bytes) }
         guard bytes.readableBytes > 0 else { return }
         connection.write(ByteBuffer(string: String(bytes.readableBytes, radix: 16) + "\r\n"))
@@ -322,7 +399,7 @@ private final class ChannelSink: ResponseSink {
     override func end() {
         guard !isOver else { return }
         isOver = true
-        if encodesChunks { connection.write(ByteBuffer(string: "0\r\n\r\n")) }
+        if encodesChunks, !omitsBody { connection.write(ByteBuffer(string: "0\r\n\r\n")) }
         connection.flush()
         connection.answerEnded()
     }

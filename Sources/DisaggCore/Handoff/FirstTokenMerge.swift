@@ -83,7 +83,7 @@ package struct FirstTokenMerge: Sendable {
         else { return .unusable }
         // More than the context holds: the decoder shall answer with its own error, before anything was streamed.
         let limit = request.tokenLimit ?? (request.endpoint == .completions ? 16 : nil)
-        if let limit, let context = answer.contextLength, promptTokens + limit > context { return .unusable }
+        if let limit, let context = answer.contextLength, limit > context - promptTokens { return .unusable }
         let finish = choice["finish_reason"]?.string
         if finish == "stop" { return .complete }
         // Half a character, or a token that is hidden: its text is only known together with the next.
@@ -191,7 +191,7 @@ package struct FirstTokenMerge: Sendable {
             return output
         }
         guard let choice = event["choices"]?[0] else {
-            let completed = (event["usage"]?["completion_tokens"]?.int ?? 0) + 1
+            let completed = (PrefillAnswer.tokenCount(event["usage"]?["completion_tokens"]) ?? 0) + 1
             Self.append(usageChunk(completionTokens: completed, usage: event["usage"]), to: &output)
             return output
         }
@@ -279,7 +279,7 @@ package struct FirstTokenMerge: Sendable {
             }
             choiceSplice.set("finish_reason", json: continued["finish_reason"]?.rawString ?? "null")
             choiceSplice.set("stop_reason", json: continued["stop_reason"]?.rawString ?? "null")
-            let completed = (view["usage"]?["completion_tokens"]?.int ?? 0) + 1
+            let completed = (PrefillAnswer.tokenCount(view["usage"]?["completion_tokens"]) ?? 0) + 1
             splice.set("usage", json: mergedUsage(completionTokens: completed, usage: answer["usage"]))
         }
         guard let newChoice = choiceSplice.applied(to: Array(choice.raw)) else { return nil }

@@ -73,9 +73,9 @@ package struct LMCacheProtocol: HandoffProtocol {
 
     /// The prompt once more with one token: the decoder retrieves the pages and frees them.
     package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? {
-        if firstToken == .prefill {
+        // Without the prompt's ids the prompt itself goes: its whole chunks are found, only a last part of one is not.
+        if firstToken == .prefill, let answer, answer.promptTokens != nil {
             // The pages' keys cover prompt and first token less `skip_last_n_tokens`: any last token finds them.
-            guard let answer, answer.promptTokens != nil else { return nil }
             var splice = FirstTokenMerge.decodeSplice(request, answer: answer)
             splice.set("max_tokens", json: "1")
             splice.set("stream", json: "false")

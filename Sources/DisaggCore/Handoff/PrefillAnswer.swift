@@ -40,5 +40,11 @@ package struct PrefillAnswer: Sendable {
     }
 
     /// Tokens of the prompt as the engine counts them.
-    package var promptTokenCount: Int? { json?["usage"]?["prompt_tokens"]?.int }
+    package var promptTokenCount: Int? { Self.tokenCount(json?["usage"]?["prompt_tokens"]) }
+
+    /// A count of tokens that an engine tells: nil where it is no count, so that sums of counts cannot overflow.
+    static func tokenCount(_ value: JSONView?) -> Int? {
+        guard let count = value?.int, (0...1 << 40).contains(count) else { return nil }
+        return count
+    }
 }

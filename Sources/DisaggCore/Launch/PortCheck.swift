@@ -3,7 +3,7 @@ internal import Glibc
 /// Tries ports before anything is started.
 ///
 /// A conflict found later costs minutes of model loading, and LMCache does not even report one: two receivers on one
-/// port both come up without an error (lmcache-config §0, fact 5).
+/// port both come up without an error.
 package enum PortCheck {
     /// Binds and closes every port.
     ///

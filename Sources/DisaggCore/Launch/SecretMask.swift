@@ -4,10 +4,11 @@ package enum SecretMask {
     package static let mask = "***"
 
     /// Whether a variable of that name holds a secret: `HF_TOKEN`, `VLLM_API_KEY`, `…_KEY`, `…_TOKEN`, `…_SECRET`,
-    /// `…_PASSWORD`.
+    /// `…_PASSWORD`. `--first-token` names a role, no secret.
     package static func isSecret(_ name: String) -> Bool {
         let name = name.uppercased()
-        return ["KEY", "TOKEN", "SECRET", "PASSWORD"].contains { name == $0 || name.hasSuffix("_\($0)") }
+        return name != "FIRST_TOKEN"
+            && ["KEY", "TOKEN", "SECRET", "PASSWORD"].contains { name == $0 || name.hasSuffix("_\($0)") }
     }
 
     /// The arguments with the values of `--api-key`, `--hf-token` and the like hidden.

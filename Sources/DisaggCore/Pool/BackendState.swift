@@ -10,6 +10,7 @@ package final class BackendState: Sendable {
     package let authority: String
 
     private let ejectedUntil = Atomic<UInt64>(0)
+    private let isDown = Atomic<Bool>(false)
     private let requestsInFlight = Atomic<Int>(0)
     private let picks = Atomic<Int>(0)
     private let failures = Atomic<Int>(0)
@@ -43,17 +44,24 @@ package final class BackendState: Sendable {
     }
 
     /// Takes the backend out of the choice for a while: its port refused a connection.
-    package func eject(for duration: TimeAmount, at now: NIODeadline) {
+    ///
+    /// - Returns: whether it was thought to be up until now.
+    package func eject(for duration: TimeAmount, at now: NIODeadline) -> Bool {
         failures.wrappingAdd(1, ordering: .relaxed)
         ejectedUntil.store((now + duration).uptimeNanoseconds, ordering: .relaxed)
+        return !isDown.exchange(true, ordering: .relaxed)
     }
 
     /// Counts a failure that does not take the backend out.
     package func recordFailure() { failures.wrappingAdd(1, ordering: .relaxed) }
 
     /// Makes the backend eligible again: it answered.
-    package func readmit() {
-        if ejectedUntil.load(ordering: .relaxed) != 0 { ejectedUntil.store(0, ordering: .relaxed) }
+    ///
+    /// - Returns: whether it was thought to be down until now.
+    package func readmit() -> Bool {
+        guard isDown.load(ordering: .relaxed) else { return false }
+        ejectedUntil.store(0, ordering: .relaxed)
+        return isDown.exchange(false, ordering: .relaxed)
     }
 
     /// Counts a request in; every call is paired with ``leave()``.

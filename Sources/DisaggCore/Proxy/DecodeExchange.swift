@@ -8,7 +8,9 @@ final class DecodeExchange: UpstreamExchange {
     /// A larger answer in one piece is passed on while it comes.
     static let maximumHeldAnswer = 4 << 20
 
-    private unowned let driver: RequestDriver
+    /// Weak: a connection may end after its request did.
+    private weak var driver: RequestDriver?
+    private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
     /// Whether the first token opened the client's stream already.
@@ -21,13 +23,16 @@ final class DecodeExchange: UpstreamExchange {
     private var isEventStream = false
     private var sinkFraming = SinkFraming.none
     private var events = SSEScanner()
-    /// The beginning of an event whose end has not come, where the connection does not hold it back itself.
-    private var heldBack = ByteBuffer()
+    /// Whether events are held back here until they are whole, because no chunk framing passes through that tells.
+    private var holdsEvents = false
+    /// The beginning of an event whose end has not come.
+    private var cutEvent: ByteBuffer?
     /// An event longer than this is passed on in parts.
     private static let maximumHeldEvent = 1 << 20
 
-    init(driver: RequestDriver, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
+    init(driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
         self.driver = driver
+        self.requestID = requestID
         self.sink = sink
         self.merge = merge
         self.streamIsOpen = streamIsOpen
@@ -43,9 +48,36 @@ final class DecodeExchange: UpstreamExchange {
         self.head = head
         isEventStream = head.value(of: "content-type")?.hasPrefix("text/event-stream") ?? false
         relaysEvents = isEventStream && !unframes
+        holdsEvents = isEventStream && merge == nil && (unframes || head.scanned.framing != .chunked)
     }
 
     override func received(_ bytes: ByteBuffer) {
+        if !holdsEvents { return take(bytes) }
+        if let whole = wholeEvents(adding: bytes) { take(whole) }
+    }
+
+    private func wholeEvents(adding bytes: ByteBuffer) -> ByteBuffer? {
+        var all = cutEvent ?? ByteBuffer()
+        let searched = all.readableBytes
+        if searched == 0 { all = bytes } else { all.writeImmutableBuffer(bytes) }
+        var end = all.readableBytes > Self.maximumHeldEvent ? all.readableBytes : 0
+        all.withUnsafeReadableBytes { raw in
+            var index = raw.count - 1
+            while end == 0, index >= max(1, searched) {
+                if raw[index] == 0x0A,
+                    raw[index - 1] == 0x0A || (index > 1 && raw[index - 1] == 0x0D && raw[index - 2] == 0x0A)
+                {
+                    end = index + 1
+                }
+                index -= 1
+            }
+        }
+        let whole = all.readSlice(length: end)
+        cutEvent = all.readableBytes > 0 ? all : nil
+        return end > 0 ? whole : nil
+    }
+
+    private func take(_ bytes: ByteBuffer) {
         if isRelaying { return relay(bytes) }
         if pending == nil {
             pending = bytes
@@ -54,7 +86,7 @@ final class DecodeExchange: UpstreamExchange {
         }
         let isSure = isEventStream && status == 200 && merge == nil
         let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
-        if isSure || isLarge || (streamIsOpen && status == 200) { driver.decodeBegan(self) }
+        if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
     override func readComplete() {
@@ -62,14 +94,16 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     override func ended() {
+        if let rest = cutEvent {
+            cutEvent = nil
+            take(rest)
+        }
         hasEnded = true
-        if !isRelaying { driver.decodeBegan(self) }
-        guard isRelaying else { return }
-        if heldBack.readableBytes > 0 { sink.write(heldBack) }
-        driver.decodeEnded(self)
+        if !isRelaying { driver?.decodeBegan(self) }
+        if isRelaying { driver?.decodeEnded(self) }
     }
 
-    override func failed(_ failure: UpstreamFailure) { driver.decodeFailed(self, failure) }
+    override func failed(_ failure: UpstreamFailure) { driver?.decodeFailed(self, failure) }
 
     // MARK: Relaying
 
@@ -88,38 +122,18 @@ final class DecodeExchange: UpstreamExchange {
             case .none: sinkFraming = .none
             case .chunked, .untilClose: sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
             }
-            sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+            sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
             if let body { relay(body) }
         }
     }
 
     @inline(__always)
     private func relay(_ bytes: ByteBuffer) {
-        if merge != nil {
-            relayMerged(bytes)
-        } else if unframes && isEventStream {
-            relayWholeEvents(bytes)
-        } else {
+        if merge == nil {
             sink.write(bytes)
+        } else {
+            relayMerged(bytes)
         }
-    }
-
-    /// Passes payload on up to the end of its last event, so that an error event can follow at any time.
-    private func relayWholeEvents(_ bytes: ByteBuffer) {
-        heldBack.writeImmutableBuffer(bytes)
-        let view = heldBack.readableBytesView
-        var end = view.endIndex
-        while end > view.startIndex {
-            if view[end - 1] == 0x0A, end - 2 >= view.startIndex {
-                let isCRLF = view[end - 2] == 0x0D && end - 3 >= view.startIndex && view[end - 3] == 0x0A
-                if isCRLF || view[end - 2] == 0x0A { break }
-            }
-            end -= 1
-        }
-        let isLong = heldBack.readableBytes > Self.maximumHeldEvent
-        let count = isLong ? heldBack.readableBytes : end - view.startIndex
-        if count > 0, let whole = heldBack.readSlice(length: count) { sink.write(whole) }
-        if heldBack.readableBytes == 0 { heldBack = ByteBuffer() }
     }
 
     private func beginMerged(_ merge: FirstTokenMerge, head: UpstreamHead, body: ByteBuffer) {
@@ -136,22 +150,28 @@ final class DecodeExchange: UpstreamExchange {
         let whole = head.status == 200 ? merge.wholeAnswer(decode: Array(body.readableBytesView)) : nil
         let answer = whole.map { ByteBuffer(bytes: $0) } ?? body
         sinkFraming = .length(answer.readableBytes)
-        sink.begin(status: head.status, lines: driver.lines(of: head), framing: sinkFraming)
+        sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
         sink.write(answer)
     }
 
     private func relayMerged(_ bytes: ByteBuffer) {
         guard let merge else { return }
         var output = ByteBuffer()
-        _ = bytes.withUnsafeReadableBytes { raw in
+        let fits = bytes.withUnsafeReadableBytes { raw in
             events.feed(raw) { output.writeBytes(merge.streamEvent($0)) }
         }
         if output.readableBytes > 0 { sink.write(output) }
+        if !fits, !isCancelled {
+            cancel()
+            driver?.decodeFailed(self, .tooLarge)
+        }
     }
 
     /// Ends an answer whose engine failed after it began: a stream by an error event, anything else by a broken connection.
     func breakAnswer(_ error: DisaggError) {
         guard isEventStream || streamIsOpen else { return sink.abort() }
+        // An announced length leaves no room for another event.
+        if case .length = sinkFraming { return sink.abort() }
         let text = "data: " + String(buffer: error.openAIBody) + "\n\ndata: [DONE]\n\n"
         if sinkFraming == .rawChunked {
             sink.write(ByteBuffer(string: String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n0\r\n\r\n"))

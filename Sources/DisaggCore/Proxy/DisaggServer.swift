@@ -56,9 +56,10 @@ public final class DisaggServer: Service, Sendable {
             listener = try await DownstreamListener.bind(
                 to: settings.listen, limits: limits, handlers: handlers, eventLoops: core.eventLoops)
         } catch {
+            let reason = (error as? IOError)?.isTaken == true ? "the port is taken" : "\(error)"
             throw DisaggError(
                 .unavailable,
-                "cannot listen on \(settings.listen): \(error); choose another address with --port or proxy.listen")
+                "cannot listen on \(settings.listen): \(reason); choose another address with --port or proxy.listen")
         }
         onStart(
             Endpoint(host: settings.listen.host, port: listener.localAddress?.port ?? settings.listen.port), notifyPort)

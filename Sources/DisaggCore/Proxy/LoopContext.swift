@@ -55,7 +55,8 @@ final class LoopContext: ClientRequestHandler {
         self.index = index
         self.shared = shared
         upstream = UpstreamPool(
-            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout))
+            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
+            logger: shared.logger)
     }
 
     // MARK: Time
@@ -250,7 +251,7 @@ final class LoopContext: ClientRequestHandler {
 
     // MARK: The end
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way that a client or an engine waits for.
     var isIdle: Bool { requests.isEmpty && releasesUnderWay == 0 && passesUnderWay == 0 }
 
     /// Lets every connection end after its present answer.

@@ -9,6 +9,7 @@ final class PassThrough: RequestInFlight {
     private let sink: ResponseSink
     private let request: ClientRequest
     private let heads: RequestHeadWriter
+    private let requestID: String
     private var candidates: [BackendState]
     private var exchange: CollectingExchange?
     private var isOver = false
@@ -17,7 +18,7 @@ final class PassThrough: RequestInFlight {
         self.loop = loop
         self.sink = sink
         self.request = request
-        let requestID = RequestHeadWriter.requestID(request.headers, using: &loop.generator, loop: loop.index)
+        requestID = RequestHeadWriter.requestID(request.headers, using: &loop.generator, loop: loop.index)
         heads = RequestHeadWriter(request.headers, requestID: requestID)
         let now = NIODeadline.now()
         let all = loop.shared.pool.decode + loop.shared.pool.prefill
@@ -30,7 +31,9 @@ final class PassThrough: RequestInFlight {
         guard !candidates.isEmpty else {
             finish()
             let reason = lastFailure.map { ": \($0)" } ?? ""
-            return sink.respond(DisaggError(.unavailable, "no engine can be reached\(reason)"))
+            return sink.respond(
+                DisaggError(.unavailable, "no engine can be reached\(reason)"),
+                extraLines: "x-request-id: \(requestID)\r\n")
         }
         ask(candidates.removeFirst(), fresh: false)
     }
@@ -44,9 +47,11 @@ final class PassThrough: RequestInFlight {
             switch result {
             case .success(let answer):
                 finish()
-                let lines = answer.head.forwardedLines()
+                var lines = answer.head.forwardedLines(reserving: 64)
+                lines.writeString("x-request-id: \(requestID)\r\n")
                 sink.begin(
-                    status: answer.head.status, lines: lines, framing: .length(answer.body.readableBytes))
+                    status: answer.head.status, lines: lines,
+                    framing: answer.head.scanned.framing == .none ? .none : .length(answer.body.readableBytes))
                 if answer.body.readableBytes > 0 { sink.write(answer.body) }
                 sink.end()
             case .failure(.staleConnection): ask(backend, fresh: true)

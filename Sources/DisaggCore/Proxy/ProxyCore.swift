@@ -30,7 +30,9 @@ final class ProxyCore: Sendable {
         if deployment.handoff == .lmcache, !deployment.backends(.prefill).isEmpty {
             notifications = NotificationListener(endpoint: deployment.proxy.notify, group: used, logger: logger) {
                 notification in
-                guard let index = RequestID.loop(of: notification.requestID), index < loops.count else { return }
+                // An id that is none of ours names no loop; the first one counts it.
+                let named = RequestID.loop(of: notification.requestID) ?? 0
+                let index = named < loops.count ? named : 0
                 let loop = loops[index]
                 eventLoops[index].execute {
                     loop.value.noticeArrived(notification.requestID, connection: notification.connection)
@@ -77,7 +79,8 @@ final class ProxyCore: Sendable {
         while ContinuousClock.now < deadline {
             let idle = (try? await forEachLoop { $0.isIdle }) ?? []
             if idle.allSatisfy({ $0 }) { break }
-            try? await Task.sleep(for: .milliseconds(20))
+            // Cancelled instead of shut down gracefully: nothing is waited for.
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { break }
         }
     }
 

@@ -35,6 +35,9 @@ final class RequestDriver: RequestInFlight {
     private var decodeIsHandedOff = false
     private var merge: FirstTokenMerge?
     private var streamIsOpen = false
+    /// The leg was sent on a pooled connection that ended without a byte. Mostly an idle limit; but where the engine
+    /// then refuses connections it may have died of the request, or after reading it: so it counts as sent.
+    private var lostOnStaleConnection = false
 
     private var reason = HandoffReason.disaggregated
     private var failure = DisaggError(.unavailable, "no decode backend can be reached; see /ready")
@@ -174,6 +177,7 @@ final class RequestDriver: RequestInFlight {
     // MARK: Prefill
 
     private func openPrefill(fresh: Bool) {
+        if !fresh { lostOnStaleConnection = false }
         guard let prefill, let decode else { return perform(machine.prefillFailed(.connect)) }
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
@@ -246,10 +250,12 @@ final class RequestDriver: RequestInFlight {
                 blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id) answered \(whole.head.status)"))
                 perform(machine.prefillAnswered(.failed))
             }
-        case .failure(.staleConnection): openPrefill(fresh: true)
+        case .failure(.staleConnection):
+            lostOnStaleConnection = true
+            openPrefill(fresh: true)
         case .failure(.connect(let why)):
             blamePrefill(backend, DisaggError(.unavailable, "\(backend.backend.id) cannot connect: \(why)"))
-            perform(machine.prefillFailed(.connect))
+            perform(machine.prefillFailed(lostOnStaleConnection ? .broken : .connect))
         case .failure(let failure):
             backend.recordFailure()
             blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id): \(failure)"))
@@ -295,7 +301,8 @@ final class RequestDriver: RequestInFlight {
         }
         status = prefillHead.status
         sink.begin(
-            status: prefillHead.status, lines: lines(of: prefillHead), framing: .length(prefillBody.readableBytes))
+            status: prefillHead.status, lines: prefillHead.clientLines(requestID: requestID),
+            framing: .length(prefillBody.readableBytes))
         if prefillBody.readableBytes > 0 { sink.write(prefillBody) }
         sink.end()
     }
@@ -317,6 +324,7 @@ final class RequestDriver: RequestInFlight {
     // MARK: Decode
 
     private func openDecode(handedOff: Bool, fresh: Bool) {
+        if !fresh { lostOnStaleConnection = false }
         guard let decode else { return perform(machine.decodeFailed(.connect, handedOff: handedOff)) }
         let leg: LegRequest
         if handedOff, let answer {
@@ -328,7 +336,7 @@ final class RequestDriver: RequestInFlight {
         decodeSent = .now()
         if let prefillDone { observe(.handoff, since: prefillDone) }
         let exchange = DecodeExchange(
-            driver: self, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
+            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
         exchange.lastActivity = loop.upstream.tick
         exchange.isPaused = pausedSince != nil
         decodeExchange = exchange
@@ -383,10 +391,15 @@ final class RequestDriver: RequestInFlight {
         guard exchange === decodeExchange, let decode else { return }
         if case .staleConnection = why {
             closeDecode()
+            lostOnStaleConnection = true
             return openDecode(handedOff: decodeIsHandedOff, fresh: true)
         }
         var kind = HandoffMachine.Failure.broken
-        if case .connect = why { kind = .connect } else { decode.recordFailure() }
+        if case .connect = why {
+            if !lostOnStaleConnection { kind = .connect }
+        } else {
+            decode.recordFailure()
+        }
         failure = DisaggError(kind == .connect ? .unavailable : .badGateway, "\(decode.backend.id): \(why)")
         let actions = machine.decodeFailed(kind, handedOff: decodeIsHandedOff)
         // The stream that broke is still needed to end the client's answer well.
@@ -453,15 +466,6 @@ final class RequestDriver: RequestInFlight {
         }
     }
 
-    /// The fields of an engine's answer that go to the client, and the request's id.
-    func lines(of head: UpstreamHead) -> ByteBuffer {
-        var lines = head.forwardedLines(reserving: 64)
-        lines.writeStaticString("x-request-id: ")
-        lines.writeString(requestID)
-        lines.writeStaticString("\r\n")
-        return lines
-    }
-
     // MARK: Deadlines
 
     func checkDeadlines(tick: Int) {
@@ -475,6 +479,12 @@ final class RequestDriver: RequestInFlight {
         if let deadline = noticeDeadline, tick >= deadline {
             noticeDeadline = nil
             loop.metrics.notificationsTimedOut += 1
+            loop.shared.logger.warning(
+                "notification did not come in time, the decoder computes what is missing",
+                metadata: [
+                    "disagg.request-id": "\(requestID)", "disagg.prefill": "\(prefill?.backend.id ?? "-")",
+                    "disagg.decode": "\(decode?.backend.id ?? "-")", "disagg.waited": "\(settings.notificationTimeout)",
+                ])
             perform(machine.noticesTimedOut())
         }
         let patience = LoopContext.ticks(settings.decodeIdleTimeout)

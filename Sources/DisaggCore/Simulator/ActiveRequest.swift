@@ -2,7 +2,7 @@
 final class ActiveRequest {
     let request: SimulatedRequest
     let exchange: SimulatedExchange
-    /// The engine's own id: `cmpl-<id>-0-<8 hex>` (handoff-protocols §0.2).
+    /// The engine's own id: `cmpl-<id>-0-<8 hex>`.
     let internalID: String
     /// Tokens that must be computed, 0 where the KV was loaded.
     var prefillTokens: Int

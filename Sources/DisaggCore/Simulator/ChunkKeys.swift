@@ -4,7 +4,7 @@ enum ChunkKeys {
     ///
     /// - Parameters:
     ///   - worldSize: part of the key, as `world_size@worker_id` is of LMCache's: engines of another tensor-parallel size
-    ///     can never hit (handoff-protocols §2.5).
+    ///     can never hit.
     ///   - rank: rank of the worker.
     static func keys(of tokens: some Collection<Int>, chunkTokens: Int, worldSize: Int, rank: Int) -> [Int] {
         var hash = TokenHistory.mix(UInt64(truncatingIfNeeded: worldSize << 16 | rank))

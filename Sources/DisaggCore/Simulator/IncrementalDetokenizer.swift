@@ -3,7 +3,7 @@
 /// As in vLLM, a token that ends inside a UTF-8 sequence gives "" until the sequence is complete; what is still
 /// incomplete when the generation ends becomes U+FFFD. The pieces joined are always the text of all tokens at once.
 /// Bytes of the prompt are not looked at: a continuation byte that follows half a character *of the prompt* comes out
-/// as U+FFFD, the hazard of hand-offs that move the first token into the prompt (handoff-protocols §2.7).
+/// as U+FFFD, the hazard of hand-offs that move the first token into the prompt.
 package struct IncrementalDetokenizer {
     private var pending: [UInt8] = []
 

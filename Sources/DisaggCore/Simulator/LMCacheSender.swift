@@ -4,8 +4,8 @@ import NIOCore
 /// One rank of an LMCache prefill engine: sends finished prefills to decoders, one after the other.
 ///
 /// Two stages, as in the real worker. The *handshake* with a decoder not met before blocks the worker: while its port
-/// does not answer, neither this prefill nor any later one ends (lmcache-config §0 fact 7). The *transfer* runs beside
-/// the engine: while a decoder has no room, later notifications wait but HTTP answers do not (engine-facts row 5).
+/// does not answer, neither this prefill nor any later one ends. The *transfer* runs beside
+/// the engine: while a decoder has no room, later notifications wait but HTTP answers do not (Docs/EngineFacts.md row 5).
 /// A decoder that was met and went away is never met again: its prefills end without a notification (fact 8).
 final class LMCacheSender {
     /// A finished prefill.

@@ -38,7 +38,7 @@ final class NIXLConsumer {
     /// Reads the blocks; `onEnd` says whether they were there.
     func pull(_ source: Source, onEnd: @escaping (Bool) -> Void) { ask("pull", source, onEnd) }
 
-    /// Tells the producer that nobody will read the blocks (engine-facts rows 9 and 10).
+    /// Tells the producer that nobody will read the blocks (Docs/EngineFacts.md rows 9 and 10).
     func release(_ source: Source) { ask("release", source) { _ in } }
 
     func close() {

@@ -4,7 +4,7 @@ import NIOCore
 /// The producing side of vLLM's NixlConnector (pull): keeps a finished prefill's blocks until they are read, released
 /// or their lease runs out.
 ///
-/// Source: vLLM `nixl/pull_scheduler.py` 276-293, `base_scheduler.py`; engine-facts rows 8 to 13.
+/// Source: vLLM `nixl/pull_scheduler.py` 276-293, `base_scheduler.py`; Docs/EngineFacts.md rows 8 to 13.
 final class NIXLProducer {
     /// What became of blocks.
     enum Event {

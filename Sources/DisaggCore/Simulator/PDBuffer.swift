@@ -3,7 +3,7 @@ import DequeModule
 /// The PD receive buffer of one rank of an LMCache decoder, as a pure machine counted in chunks.
 ///
 /// It has no eviction: pages leave only when a request whose prompt they belong to retrieves them. Source:
-/// LMCache 0.5.x `pd_backend_async.py`, `cache_engine.py` 949-958; engine-facts rows 5 and 17.
+/// LMCache 0.5.x `pd_backend_async.py`, `cache_engine.py` 949-958; Docs/EngineFacts.md rows 5 and 17.
 struct PDBuffer {
     /// The answer to a reservation.
     enum Reservation: Equatable { case granted, waiting, duplicate }

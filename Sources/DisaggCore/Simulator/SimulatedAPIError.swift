@@ -33,7 +33,7 @@ struct SimulatedAPIError: Error {
         message: "EngineCore encountered an issue. See stack trace (above) for the root cause.",
         type: "InternalServerError")
 
-    /// A KV load that failed under `kv_load_failure_policy: fail` (engine-facts row 13).
+    /// A KV load that failed under `kv_load_failure_policy: fail` (Docs/EngineFacts.md row 13).
     static let internalError = Self(
         status: 500, message: "Internal server error", type: "InternalServerError")
 

@@ -42,7 +42,7 @@ extension SimulatedEngineCore {
         let transfer = request.request.transfer
         switch configuration.handoff {
         case .lmcache where isLMCachePrefill:
-            // A request that is not for a decoder hits `spec.receiver_init_port` of None (engine-facts row 3).
+            // A request that is not for a decoder hits `spec.receiver_init_port` of None (Docs/EngineFacts.md row 3).
             guard transfer?["disagg_spec"]?.kind == .object else { return crash() }
             if transfer?["ret_first_tok"] != nil {
                 request.transferParameters = { [weak request] in
@@ -73,7 +73,7 @@ extension SimulatedEngineCore {
     /// Whether a prefill goes on although its client is gone.
     ///
     /// With `ret_first_tok` LMCache reads the first output token of a request that has none, and the engine dies
-    /// (engine-facts row 4). Without, the KV and the notification are still sent (row 17).
+    /// (Docs/EngineFacts.md row 4). Without, the KV and the notification are still sent (row 17).
     func mustFinishPrefill(_ request: ActiveRequest) -> Bool {
         guard isLMCachePrefill, request.firstToken == nil, !ledger.dead else { return false }
         if request.request.transfer?["ret_first_tok"] != nil {

@@ -28,7 +28,7 @@ extension SimulatedEngineCore {
             admit(request, exchange)
         } catch {
             log.rejected += 1
-            // vLLM tells the producer to free what a rejected decode would have read (engine-facts row 10).
+            // vLLM tells the producer to free what a rejected decode would have read (Docs/EngineFacts.md row 10).
             if let transfer = fields["kv_transfer_params"] { releaseRejected(transfer) }
             exchange.fail(error)
         }

@@ -115,6 +115,10 @@ struct SimulatedRequestParser {
             throw .badRequest("min_tokens must be greater than or equal to 0, got \(request.minimumTokens).")
         }
         guard request.choices >= 1 else { throw .badRequest("n must be at least 1, got \(request.choices).") }
+        // `VLLM_MAX_N_SEQUENCES`; a choice costs memory before its first token.
+        guard request.choices <= 16_384 else {
+            throw .badRequest("n must be at most 16384, got \(request.choices).")
+        }
         guard temperature >= 0 else { throw .badRequest("temperature must be non-negative, got \(temperature).") }
         if temperature == 0, request.choices > 1 {
             var error = SimulatedAPIError.badRequest("n must be 1 when using greedy sampling, got \(request.choices).")

@@ -22,7 +22,7 @@ package struct TimingTable: Sendable, Hashable {
     package var prefill: [Point]
     /// Step time by requests running, rising.
     package var decode: [Point]
-    /// Time to load received KV, in ms for each 1,000 tokens: 3.4 ms for 7,500 (engine-facts row 15).
+    /// Time to load received KV, in ms for each 1,000 tokens: 3.4 ms for 7,500 (Docs/EngineFacts.md row 15).
     package var loadMillisecondsPerThousandTokens = 0.45
     /// Prompt tokens one step can take (`max_num_batched_tokens`).
     package var stepTokens = 8_192

@@ -11,7 +11,8 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     private enum Phase { case idle, head, body, closed }
 
     let backend: BackendState
-    private unowned let pool: UpstreamPool
+    /// Strong: the pool lets go of its connections when it shuts down, and an unowned reference costs a retain at each chunk.
+    private let pool: UpstreamPool
     private var context: ChannelHandlerContext?
     private var exchange: UpstreamExchange?
     private var phase = Phase.idle
@@ -27,9 +28,8 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     /// An event longer than this is passed on in parts.
     private static let maximumHeldBytes = 1 << 20
     private var hasHeldRead = false
-    /// Whether the present exchange is the connection's second or later one, and no byte of its answer came yet.
-    private var isReused = false
-    private var exchanges = 0
+    /// Whether the connection was idle before the present exchange: its backend may have closed it meanwhile.
+    private(set) var isReused = false
     /// When the connection became idle.
     private(set) var idleSince = NIODeadline.uptimeNanoseconds(0)
 
@@ -43,12 +43,11 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     /// Sends a request; the connection must be idle.
     func send(head: ByteBuffer, body: [ByteBuffer], for exchange: UpstreamExchange) {
         guard let context, phase == .idle else {
-            exchange.failed(.staleConnection)
+            // A new connection that is gone already is no reason to open another at once, and so on.
+            exchange.failed(isReused ? .staleConnection : .connect("the connection was closed at once"))
             return
         }
         heldBack = nil
-        isReused = exchanges > 0
-        exchanges += 1
         self.exchange = exchange
         exchange.connection = self
         exchange.wasSent = true
@@ -89,6 +88,9 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     /// Marks the moment from which the idle time counts.
     func becomesIdle() { idleSince = .now() }
 
+    /// Marks that the connection waits in the pool from now on.
+    func wasPooled() { isReused = true }
+
     /// Whether the connection can take another exchange.
     var isIdle: Bool { phase == .idle && context?.channel.isActive == true }
 
@@ -126,17 +128,17 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        connectionEnded()
+        connectionEnded(byError: true)
         context.close(promise: nil)
     }
 
-    private func connectionEnded() {
+    private func connectionEnded(byError: Bool = false) {
         guard phase != .closed else { return }
         let ended = phase
         phase = .closed
         pool.forget(self)
         guard let exchange = take() else { return }
-        if ended == .body, framing == .untilClose {
+        if ended == .body, framing == .untilClose, !byError {
             exchange.ended()
         } else if ended == .head, isReused, headBytes == nil {
             exchange.failed(.staleConnection)
@@ -189,7 +191,7 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         keepAlive = head.keepAlive
         chunks = ChunkScanner()
         if case .length(let length) = framing { remaining = length }
-        backend.readmit()
+        if backend.readmit() { pool.backendIsBack(backend) }
         exchange?.received(UpstreamHead(scanned: head, bytes: bytes))
         guard phase == .body else { return }
         if framing == .none || framing == .length(0) {

@@ -40,13 +40,24 @@ package struct UpstreamHead {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
         bytes.withUnsafeReadableBytes { raw in
+            let listed = scanned.fields.filter { HTTPResponseHeadScanner.equals(raw, $0.name, "connection") }
             for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
+                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
                 lines.writeStaticString(": ")
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
                 lines.writeStaticString("\r\n")
             }
         }
+        return lines
+    }
+
+    /// The fields that go to the client, and the request's id.
+    package func clientLines(requestID: String) -> ByteBuffer {
+        var lines = forwardedLines(reserving: 64)
+        lines.writeStaticString("x-request-id: ")
+        lines.writeString(requestID)
+        lines.writeStaticString("\r\n")
         return lines
     }
 

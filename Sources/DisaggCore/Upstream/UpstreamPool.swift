@@ -1,3 +1,4 @@
+package import Logging
 package import NIOCore
 internal import NIOPosix
 
@@ -10,13 +11,17 @@ package final class UpstreamPool {
 
     private let eventLoop: any EventLoop
     private let connectTimeout: TimeAmount
+    private let logger: Logger
     private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
     /// The loop's coarse clock, kept by ``LoopContext``.
     var tick = 0
     private(set) var connects = 0
     private(set) var isShutDown = false
 
-    package init(eventLoop: any EventLoop, connectTimeout: TimeAmount) {
+    package init(
+        eventLoop: any EventLoop, connectTimeout: TimeAmount, logger: Logger = Logger(label: "disagg")
+    ) {
+        self.logger = logger
         self.eventLoop = eventLoop
         self.connectTimeout = connectTimeout
     }
@@ -33,11 +38,12 @@ package final class UpstreamPool {
             connection.send(head: head, body: body, for: exchange)
             return
         }
-        connect(to: backend) { result in
+        connect(to: backend) { [self] result in
             switch result {
             case .success(let connection):
                 if exchange.isCancelled {
-                    connection.close()
+                    // Nobody wants it any more; the next request will.
+                    release(connection)
                 } else {
                     connection.send(head: head, body: body, for: exchange)
                 }
@@ -77,12 +83,18 @@ package final class UpstreamPool {
     func release(_ connection: UpstreamConnection) {
         guard !isShutDown, idle[ObjectIdentifier(connection.backend), default: []].count < Self.maximumIdlePerBackend
         else { return connection.close() }
+        connection.wasPooled()
         idle[ObjectIdentifier(connection.backend), default: []].append(connection)
     }
 
     func forget(_ connection: UpstreamConnection) {
         let key = ObjectIdentifier(connection.backend)
         if let index = idle[key]?.lastIndex(where: { $0 === connection }) { idle[key]?.remove(at: index) }
+    }
+
+    /// A backend that could not be connected answered.
+    func backendIsBack(_ backend: BackendState) {
+        logger.notice("backend answers again", metadata: ["disagg.backend": "\(backend.backend.id)"])
     }
 
     /// Closes connections that have been idle too long.
@@ -127,7 +139,14 @@ package final class UpstreamPool {
             switch result {
             case .success: completion(.success(connection))
             case .failure(let error):
-                backend.eject(for: BackendPool.ejection, at: .now())
+                if backend.eject(for: BackendPool.ejection, at: .now()) {
+                    self.logger.warning(
+                        "backend cannot be connected, it is left out until it answers again",
+                        metadata: [
+                            "disagg.backend": "\(backend.backend.id)", "disagg.address": "\(backend.authority)",
+                            "disagg.error": "\(Self.describe(error))",
+                        ])
+                }
                 completion(.failure(.connect(Self.describe(error))))
             }
         }

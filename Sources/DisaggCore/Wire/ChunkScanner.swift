@@ -20,11 +20,11 @@ package struct ChunkScanner: Sendable {
     private var state = State.size
     private var remaining = 0
     private var digits = 0
-    /// The last two payload bytes, the older one in the upper half.
-    private var tail: UInt16 = 0
+    /// The last four payload bytes, the newest one lowest.
+    private var tail: UInt32 = 0
     /// Offset in the bytes last scanned after which no event is cut: the end of a chunk whose payload ends an event.
     package private(set) var eventBoundary = 0
-    /// Bytes of trailers and chunk extensions seen; bounded, for they have no use here.
+    /// Bytes of trailers or of one chunk's extension seen; bounded, for they have no use here.
     private var overhead = 0
 
     /// A scanner at the start of a body.
@@ -42,9 +42,9 @@ package struct ChunkScanner: Sendable {
             case .data:
                 let count = min(remaining, bytes.count - index)
                 payload(index..<index + count)
-                let last = UInt16(bytes[index + count - 1])
-                tail = (count > 1 ? UInt16(bytes[index + count - 2]) : tail & 0xFF) << 8 | last
-                index += count
+                let end = index + count
+                for offset in max(index, end - 4)..<end { tail = tail << 8 | UInt32(bytes[offset]) }
+                index = end
                 remaining -= count
                 if remaining == 0 { state = .dataCarriageReturn }
             case .done:
@@ -53,8 +53,8 @@ package struct ChunkScanner: Sendable {
                 let endsChunk = state == .dataLineFeed
                 guard step(bytes[index]) else { return .malformed }
                 index += 1
-                // A server-sent event ends with an empty line.
-                if endsChunk, tail == 0x0A0A { eventBoundary = index }
+                // A server-sent event ends with an empty line, ended by LF or CRLF.
+                if endsChunk, tail & 0xFFFF == 0x0A0A || tail & 0xFF_FFFF == 0x0A0D0A { eventBoundary = index }
                 if state == .done { return .complete(consumed: index) }
             }
         }
@@ -85,6 +85,7 @@ package struct ChunkScanner: Sendable {
             return overhead < 16384 && byte != 0x0A
         case .sizeLineFeed:
             digits = 0
+            overhead = 0
             state = remaining == 0 ? .trailerStart : .data
             return byte == 0x0A
         case .dataCarriageReturn:

@@ -46,23 +46,20 @@ package enum HTTPResponseHeadScanner {
 
     /// Scans the bytes received since the last message ended.
     package static func scan(_ bytes: UnsafeRawBufferPointer) -> Outcome {
-        guard let end = endOfHead(bytes) else {
-            if bytes.count > maximumHeadBytes { return .malformed("head larger than \(maximumHeadBytes) bytes") }
-            return isPlausibleStart(bytes) ? .needsMore : .malformed("not an HTTP/1 response")
-        }
-        guard end <= maximumHeadBytes else { return .malformed("head larger than \(maximumHeadBytes) bytes") }
-        return parse(bytes, end)
-    }
-
-    private static func endOfHead(_ bytes: UnsafeRawBufferPointer) -> Int? {
-        var index = 3
+        var index = 0
         while index < bytes.count {
-            if bytes[index] == 0x0A, bytes[index - 1] == 0x0D, bytes[index - 2] == 0x0A, bytes[index - 3] == 0x0D {
-                return index + 1
+            if bytes[index] == 0x0A {
+                // Waiting for the carriage returns of a peer that sends none would last until a deadline.
+                guard index > 0, bytes[index - 1] == 0x0D else { return .malformed("a line feed alone") }
+                if index > 2, bytes[index - 2] == 0x0A {
+                    guard index < maximumHeadBytes else { break }
+                    return parse(bytes, index + 1)
+                }
             }
             index += 1
         }
-        return nil
+        if index >= maximumHeadBytes { return .malformed("head larger than \(maximumHeadBytes) bytes") }
+        return isPlausibleStart(bytes) ? .needsMore : .malformed("not an HTTP/1 response")
     }
 
     private static func isPlausibleStart(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -72,7 +69,9 @@ package enum HTTPResponseHeadScanner {
     }
 
     private static func parse(_ bytes: UnsafeRawBufferPointer, _ end: Int) -> Outcome {
-        guard isPlausibleStart(bytes), end >= 14, bytes[8] == 0x20 else { return .malformed("not an HTTP/1 response") }
+        guard isPlausibleStart(bytes), end >= 14, JSONScanner.isDigit(bytes[7]), bytes[8] == 0x20 else {
+            return .malformed("not an HTTP/1 response")
+        }
         var head = ScannedResponseHead()
         head.length = end
         head.minorVersion = bytes[7] == UInt8(ascii: "0") ? 0 : 1
@@ -80,12 +79,15 @@ package enum HTTPResponseHeadScanner {
             guard JSONScanner.isDigit(bytes[index]) else { return .malformed("malformed status code") }
             head.status = head.status * 10 + Int(bytes[index]) - 0x30
         }
-        guard head.status >= 100, head.status < 600 else { return .malformed("status code out of range") }
+        guard head.status >= 100, head.status < 600, bytes[12] == 0x20 || bytes[12] == 0x0D else {
+            return .malformed("status code out of range")
+        }
         head.keepAlive = head.minorVersion == 1
         var index = lineEnd(bytes, 12, end) + 2
         var length: Int?
         var chunked = false
         var otherCoding = false
+        var close = false
         head.fields.reserveCapacity(8)
         while index < end - 2 {
             let stop = lineEnd(bytes, index, end)
@@ -99,7 +101,7 @@ package enum HTTPResponseHeadScanner {
                 if equals(bytes, field.value, "chunked") { chunked = true } else { otherCoding = true }
             } else if equals(bytes, field.name, "connection") {
                 if containsToken(bytes, field.value, "close") {
-                    head.keepAlive = false
+                    close = true
                 } else if containsToken(bytes, field.value, "keep-alive") {
                     head.keepAlive = true
                 }
@@ -109,6 +111,8 @@ package enum HTTPResponseHeadScanner {
         }
         guard !otherCoding else { return .malformed("transfer coding other than chunked") }
         guard !(chunked && length != nil) else { return .malformed("both content-length and chunked") }
+        // HTTP/1.0 knows no chunks: whatever sent them is not to be relied on further (RFC 9112 §6.1).
+        if close || (chunked && head.minorVersion == 0) { head.keepAlive = false }
         if head.status < 200 || head.status == 204 || head.status == 304 {
             head.framing = .none
         } else if chunked {

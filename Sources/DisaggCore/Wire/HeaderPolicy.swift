@@ -25,6 +25,18 @@ package enum HeaderPolicy {
             && !HTTPResponseHeadScanner.equals(bytes, name, "x-request-id")
     }
 
+    /// Whether a connection field's value names another field, which then is hop-by-hop too (RFC 9110 §7.6.1).
+    static func lists(
+        _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, _ name: Slice<UnsafeRawBufferPointer>
+    ) -> Bool {
+        func lower(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
+        return bytes[value].split(separator: UInt8(ascii: ",")).contains { part in
+            let token = part.drop { $0 == 0x20 || $0 == 0x09 }
+            return token.count >= name.count && zip(token, name).allSatisfy { lower($0) == lower($1) }
+                && token.dropFirst(name.count).allSatisfy { $0 == 0x20 || $0 == 0x09 }
+        }
+    }
+
     /// Whether a name equals a lower-case ASCII text, upper case folded.
     package static func equals(_ name: String, _ text: StaticString) -> Bool {
         var name = name

@@ -12,6 +12,9 @@ package struct JSONMemberTable: Sendable {
         var nameHasEscapes: Bool
     }
 
+    /// Members that are accepted. Every member costs memory and each lookup visits all of them; no request needs a hundred.
+    package static let maximumMembers = 1_024
+
     private(set) var members: [Member] = []
     /// Offset of the object's opening brace.
     private(set) var open = 0
@@ -33,6 +36,9 @@ package struct JSONMemberTable: Sendable {
             close = index
         } else {
             while true {
+                guard members.count < Self.maximumMembers else {
+                    throw JSONSyntaxError(reason: "too many members", offset: index)
+                }
                 let nameStart = index
                 let colonEnd = try JSONScanner.skipKey(bytes, index)
                 var nameEnd = colonEnd - 1

@@ -37,6 +37,17 @@ struct DryRunTests {
         #expect(script.contains("KEYBOARD=shown") && script.contains("--seed 7"))
     }
 
+    @Test("who samples the first token is no secret")
+    func firstTokenIsShown() {
+        let script = DryRun.script(
+            plan {
+                $0.engine = .simulated
+                $0.firstToken = .prefill
+            }, directory: "d")
+        #expect(script.contains("--first-token prefill"))
+        #expect(!script.contains("'***'"))
+    }
+
     @Test(
         "words are quoted so that a shell gives them back",
         arguments: [

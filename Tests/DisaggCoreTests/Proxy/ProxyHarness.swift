@@ -36,6 +36,8 @@ struct Topology: Sendable, CustomTestStringConvertible {
 /// Simulated engines, a proxy in front of them, and one engine alone to compare with.
 final class ProxyHarness: Sendable {
     let topology: Topology
+    /// What the proxy was given.
+    let deployment: Deployment
     let prefill: [SimulatedEngine]
     let decode: [SimulatedEngine]
     /// An engine with no hand-off, whose answers are right by definition.
@@ -100,6 +102,7 @@ final class ProxyHarness: Sendable {
         deployment.proxy.threads = 2
         deployment.proxy.drainTimeout = .seconds(5)
         settings(&deployment)
+        self.deployment = deployment
         let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
         let server = try DisaggServer(deployment: deployment) { continuation.yield(($0.port, $1)) }
         serving = Task { try await server.run() }

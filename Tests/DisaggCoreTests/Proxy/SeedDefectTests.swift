@@ -2,7 +2,7 @@ import Testing
 
 @testable import DisaggCore
 
-/// Every defect of LMCache's example proxy (handoff-protocols §2.7, peers "LMCache seed"), done right here.
+/// Every defect of LMCache's example proxy, done right here.
 @Suite("Defects of the seed's proxy", .serialized, .timeLimit(.minutes(3)))
 struct SeedDefectTests {
     private static let modes: [Topology] = [.init(handoff: .lmcache), .init(handoff: .lmcache, firstToken: .prefill)]

@@ -2,7 +2,7 @@ import Testing
 
 @testable import DisaggCore
 
-/// The hazards are those of engine-facts.md, seen on real engines.
+/// The hazards are those of Docs/EngineFacts.md, seen on real engines.
 @Suite("Simulated LMCache hand-off", .timeLimit(.minutes(3)))
 struct LMCacheHandoffTests {
     private let prompt = Array(repeating: 72, count: 600)

@@ -26,7 +26,7 @@ struct RawResponse: Sendable {
         statusLine = parsed.head.first ?? ""
         headers = parsed.head.dropFirst().map { line in
             let colon = line.firstIndex(of: ":") ?? line.endIndex
-            return (String(line[..<colon]), String(line[colon...].dropFirst(2)))
+            return (line[..<colon].lowercased(), String(line[colon...].dropFirst(2)))
         }
         chunks = parsed.chunks
         isComplete = parsed.isComplete
@@ -39,7 +39,7 @@ enum RawResponseParser {
         guard let headEnd = find(Array("\r\n\r\n".utf8), in: bytes, from: 0) else { return ([], [], false) }
         let head = text(bytes[..<headEnd]).split(separator: "\r\n").map(String.init)
         let bodyStart = headEnd + 4
-        let lengthLine = head.first { $0.hasPrefix("content-length:") }
+        let lengthLine = head.first { $0.lowercased().hasPrefix("content-length:") }
         if let lengthLine, let length = Int(lengthLine.dropFirst(16)) {
             return (head, [text(bytes[bodyStart...])], bytes.count - bodyStart >= length)
         }
@@ -95,14 +95,10 @@ final class RawConnection: Sendable {
         var bytes: [UInt8] = []
         for await piece in stream {
             bytes.append(contentsOf: piece)
-            // A whole parse for each piece would make long streams quadratic.
-            let isStream =
-                bytes.count > 512
-                && String(decoding: bytes.prefix(512), as: UTF8.self).contains("transfer-encoding: chunked")
-            let mayBeComplete = !isStream || bytes.suffix(5).elementsEqual("0\r\n\r\n".utf8)
-            if until(bytes) || ((mayBeComplete || piece.count > 512) && RawResponseParser.parse(bytes).isComplete) {
-                break
-            }
+            // A whole parse for each piece would make long streams quadratic; a chunked body ends with these bytes.
+            let isChunked = String(decoding: bytes.prefix(2_048), as: UTF8.self).lowercased().contains("chunked")
+            let mayBeComplete = !isChunked || bytes.suffix(5).elementsEqual("0\r\n\r\n".utf8)
+            if until(bytes) || (mayBeComplete && RawResponseParser.parse(bytes).isComplete) { break }
         }
         return RawResponse(bytes)
     }

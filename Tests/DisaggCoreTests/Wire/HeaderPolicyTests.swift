@@ -1,0 +1,51 @@
+import NIOCore
+import NIOHTTP1
+import Testing
+
+@testable import DisaggCore
+
+@Suite("Header policy")
+struct HeaderPolicyTests {
+    @Test(
+        "hop-by-hop fields and those the proxy writes itself stay behind, in any case",
+        arguments: [
+            "Connection", "Keep-Alive", "Proxy-Connection", "PROXY-AUTHORIZATION", "TE", "Trailer", "Transfer-Encoding",
+            "Upgrade", "Host", "Content-Length", "Expect", "X-Request-ID", "Accept-Encoding", "x-hop",
+        ])
+    func staysBehind(name: String) {
+        #expect(!HeaderPolicy.forwardsRequestField(name, connection: ["close", "X-Hop"]))
+    }
+
+    @Test(
+        "everything else is forwarded",
+        arguments: ["Authorization", "content-type", "traceparent", "accept", "te2", "x"])
+    func isForwarded(name: String) {
+        #expect(HeaderPolicy.forwardsRequestField(name, connection: []))
+    }
+
+    @Test("a field that the engine's own connection header names is not the client's")
+    func connectionListed() throws {
+        let text =
+            "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nX-Hop: 1\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n"
+        guard case .head(let scanned) = HTTPResponseHeadScannerTests.scan(text) else {
+            Issue.record("malformed")
+            return
+        }
+        let head = UpstreamHead(scanned: scanned, bytes: ByteBuffer(string: text))
+        #expect(String(buffer: head.forwardedLines()) == "x-kept: 2\r\n")
+    }
+
+    @Test(
+        "a request id of the client is taken where it is harmless",
+        arguments: [
+            ("abc-123", true), ("", false), ("a b", false), ("a\tb", false), ("a\u{7F}b", false), ("é", false),
+            ("a\r\nb: c", false),
+            (String(repeating: "x", count: 128), true), (String(repeating: "x", count: 129), false),
+        ])
+    func requestIDs(own: String, taken: Bool) {
+        var generator = SeededGenerator(seed: 1)
+        let id = RequestHeadWriter.requestID(["x-request-id": own], using: &generator, loop: 0)
+        #expect((id == own) == taken)
+        #expect(!id.isEmpty)
+    }
+}

@@ -1,0 +1,64 @@
+import Testing
+
+@testable import DisaggCore
+
+@Suite("SSE scanner")
+struct SSEScannerTests {
+    static func events(_ pieces: [[UInt8]]) -> [String] {
+        var scanner = SSEScanner()
+        var events: [String] = []
+        for piece in pieces {
+            _ = piece.withUnsafeBytes { scanner.feed($0) { events.append(String(decoding: $0, as: UTF8.self)) } }
+        }
+        return events
+    }
+
+    @Test(
+        "finds the same events wherever the stream is split",
+        arguments: [
+            ("data: a\n\ndata: b\n\n", ["a", "b"]), ("data: a\r\n\r\ndata: b\r\n\r\n", ["a", "b"]),
+            ("data: a\ndata: b\n\n", ["a\nb"]), ("data: a\r\ndata: b\r\n\r\n", ["a\nb"]), ("data:a\n\n", ["a"]),
+            ("data:  a\n\n", [" a"]), (": ping\n\ndata: a\n\n", ["a"]),
+            ("event: x\nid: 1\ndata: a\nretry: 5\n\n", ["a"]),
+            ("\n\ndata: a\n\n\n\ndata: b\n\n", ["a", "b"]), ("\r\n\r\ndata: a\r\n\r\n\r\ndata: b\r\n\r\n", ["a", "b"]),
+            ("data: a\n\r\ndata: b\r\n\n", ["a", "b"]), ("data:\n\n", [""]), ("data\n\n", []), ("data: cut", []),
+            ("data: cut\n", []), ("data: é😀\n\ndata: [DONE]\n\n", ["é😀", "[DONE]"]), ("data: a\rb\n\n", ["a\rb"]),
+        ])
+    func splits(text: String, expected: [String]) {
+        let bytes = Array(text.utf8)
+        #expect(Self.events([bytes]) == expected)
+        for index in 0...bytes.count {
+            #expect(Self.events([Array(bytes[..<index]), Array(bytes[index...])]) == expected, "split at \(index)")
+        }
+        #expect(Self.events(bytes.map { [$0] }) == expected)
+    }
+
+    @Test("says so where an event grows beyond the limit")
+    func boundsEvents() {
+        var scanner = SSEScanner()
+        let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 20)
+        var accepted = 0
+        while accepted < 32, piece.withUnsafeBytes({ scanner.feed($0) { _ in } }) { accepted += 1 }
+        #expect(accepted == SSEScanner.maximumEventBytes >> 20)
+    }
+}
+
+@Suite("SSE scanner, fuzzed")
+struct SSEScannerFuzzTests {
+    @Test("random bytes never trap, and the events do not depend on how they were split")
+    func randomBytes() {
+        var generator = SeededGenerator(seed: 31)
+        let alphabet = Array("data: \n\r\n\nx:".utf8)
+        for _ in 0..<Fuzzing.iterations(15_000) {
+            var bytes = Fuzzing.bytes(alphabet, upTo: 24, using: &generator)
+            if generator.next() % 2 == 0 { bytes = Array("data:1\r\n\r\n".utf8) + bytes + Array("data:2\n\n".utf8) }
+            let whole = SSEScannerTests.events([bytes])
+            let index = bytes.isEmpty ? 0 : Int(generator.next() % UInt64(bytes.count))
+            let split = SSEScannerTests.events([Array(bytes[..<index]), Array(bytes[index...])])
+            if whole != split || SSEScannerTests.events(bytes.map { [$0] }) != whole {
+                Issue.record("\(String(decoding: bytes, as: UTF8.self).debugDescription): \(whole) or \(split)")
+                return
+            }
+        }
+    }
+}
