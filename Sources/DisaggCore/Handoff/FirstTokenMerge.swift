@@ -83,9 +83,7 @@ package struct FirstTokenMerge: Sendable {
         else { return .unusable }
         // More than the context holds: the decoder shall answer with its own error, before anything was streamed.
         let limit = request.tokenLimit ?? (request.endpoint == .completions ? 16 : nil)
-        if let limit, let contextLength = answer.contextLength, limit > contextLength - promptTokens {
-            return .unusable
-        }
+        if let limit, let context = answer.contextLength, limit > context - promptTokens { return .unusable }
         let finish = choice["finish_reason"]?.string
         if finish == "stop" { return .complete }
         // Half a character, or a token that is hidden: its text is only known together with the next.

@@ -252,6 +252,9 @@ struct FirstTokenMergeTests {
         // Too much for the context: the decoder's own error.
         #expect(try verdict(Self.prefillAnswer(tokens: 297, chat: chat), #""max_tokens":4"#) == .unusable)
         #expect(try verdict(Self.prefillAnswer(tokens: 296, chat: chat), #""max_tokens":4"#) == .ready)
+        #expect(
+            try verdict(Self.prefillAnswer(finish: "stop", chat: chat), #""max_tokens":9223372036854775807"#)
+                == .unusable)
         for broken in ["", "{}", #"{"choices":[]}"#, "[1]", #"{"choices":[{"text":"a"}]}"#] {
             #expect(try verdict(PrefillAnswer(status: 200, body: ByteBuffer(string: broken))) == .unusable)
         }

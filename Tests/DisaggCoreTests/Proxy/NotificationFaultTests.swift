@@ -4,7 +4,7 @@ import Testing
 @testable import DisaggCore
 
 /// LMCache notifications that are lost, late, doubled, unknown or early never hang a client, spoil an answer or leak KV.
-@Suite("Notification faults", .timeLimit(.minutes(3)))
+@Suite("Notification faults", .serialized, .timeLimit(.minutes(3)))
 struct NotificationFaultTests {
     private static let modes: [Topology] = [
         .init(handoff: .lmcache), .init(handoff: .lmcache, firstToken: .prefill),

@@ -3,7 +3,7 @@ import Testing
 @testable import DisaggCore
 
 /// Clients that leave at any moment harm no engine and leave no KV behind.
-@Suite("Vanishing clients", .timeLimit(.minutes(3)))
+@Suite("Vanishing clients", .serialized, .timeLimit(.minutes(3)))
 struct VanishingClientTests {
     /// When a client leaves.
     private enum Moment { case atOnce, after(Duration), afterBytes(Int), never }
