@@ -109,7 +109,13 @@ struct SimulateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let engine = SimulatedEngine(configuration: engineConfiguration())
-        let port = try await engine.start()
+        let port: Int
+        do {
+            port = try await engine.start()
+        } catch {
+            let address = Endpoint(host: host, port: self.port)
+            throw ValidationError("cannot listen on \(address) or a hand-off port: \(error); is the port taken?")
+        }
         print("simulated \(role.rawValue) engine on http://\(Endpoint(host: host, port: port)) (\(handoff.rawValue))")
         let group = ServiceGroup(
             services: [engine], gracefulShutdownSignals: [.sigint, .sigterm], logger: Logger(label: "disagg.simulate"))

@@ -58,6 +58,11 @@ public struct ProxyCommandLine: Sendable {
             throw DisaggError(.badRequest, "--\(flag)-port: expected 1...65535, got \(port)")
         }
         if hosts.count == 1, ports.count == 1 {
+            guard ports[0] + count - 1 <= 65535 else {
+                throw DisaggError(
+                    .badRequest,
+                    "--num-\(flag)s \(count) counts up from --\(flag)-port \(ports[0]) beyond 65535; start lower")
+            }
             return (0..<count).map { Endpoint(host: hosts[0], port: ports[0] + $0) }
         }
         let total = max(hosts.count, ports.count)

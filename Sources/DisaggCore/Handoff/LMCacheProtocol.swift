@@ -105,7 +105,8 @@ package struct LMCacheProtocol: HandoffProtocol {
         if !tags.isEmpty { splice.set("kv_transfer_params", json: "{" + tags.joined(separator: ",") + "}") }
     }
 
-    /// The client's `lmcache.*` members as JSON text, one a member: they are part of the cache key, so both legs need them.
+    /// The client's `lmcache.tag.*` members as JSON text, one a member: they are part of the cache key, so both legs need
+    /// them. Other `lmcache.*` members are dropped: `lmcache.skip_save` would keep the KV and its notification from coming.
     ///
     /// Source: LMCache 0.5.6 `integration/vllm/utils.py` 130-151.
     private static func tags(_ request: GenerationRequest) -> [String] {
@@ -114,7 +115,7 @@ package struct LMCacheProtocol: HandoffProtocol {
         else { return [] }
         var tags: [String] = []
         view.forEachMember { name, value in
-            if name.hasPrefix("lmcache.") { tags.append(JSONString.encode(name) + ":" + value.rawString) }
+            if name.hasPrefix("lmcache.tag.") { tags.append(JSONString.encode(name) + ":" + value.rawString) }
         }
         return tags
     }

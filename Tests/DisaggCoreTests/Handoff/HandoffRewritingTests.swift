@@ -110,7 +110,7 @@ struct HandoffRewritingTests {
     func lmcacheTags() throws {
         let handoff = LMCacheProtocol(firstToken: .decode, expectedNotices: 1)
         let body =
-            #"{"prompt":"a","kv_transfer_params":{"lmcache.tag.user":"b\"c","disagg_spec":null,"ret_first_tok":true,"lmcache.tag.n":[1, 2]}}"#
+            #"{"prompt":"a","kv_transfer_params":{"lmcache.tag.user":"b\"c","disagg_spec":null,"ret_first_tok":true,"lmcache.skip_save":true,"lmcache.tag.n":[1, 2]}}"#
         let tags = #""lmcache.tag.user":"b\"c","lmcache.tag.n":[1, 2]"#
         let prefill = try Self.prefill(handoff, body)
         #expect(prefill.hasSuffix("},\(tags)}" + #","max_tokens":1,"stream":false}"#), "\(prefill)")
