@@ -52,7 +52,7 @@ package enum LMCacheFile {
 
     private static func current(_ deployment: Deployment, _ role: BackendRole, _ replica: Int) -> String {
         var lines = [
-            "# LMCache configuration of \(role.rawValue)-\(replica), for LMCache 0.4.5 or later. Written by disagg-launch.",
+            "# LMCache configuration of \(role.backendID(replica: replica)), for LMCache 0.4.5 or later. Written by disagg-launch.",
             "# Tokens in one KV chunk; the same on every engine.",
             "chunk_size: \(deployment.lmcache.chunkSize)",
             "# The last, partly filled chunk of a prompt is sent too: without it a short prompt is never announced.",
@@ -77,9 +77,7 @@ package enum LMCacheFile {
         case .decode:
             let group = deployment.decode
             let ports = group.receiverPorts(replica: replica)
-            let endpoints = group.endpoints
-            let host =
-                group.receiverHost ?? (endpoints.indices.contains(replica) ? endpoints[replica].host : group.host)
+            let host = group.receiverHost ?? group.endpoint(replica: replica).host
             lines += [
                 "pd_role: receiver",
                 "# This engine's own addresses, one port a rank, in rank order.",
@@ -107,7 +105,7 @@ package enum LMCacheFile {
         let host = decode.receiverHost ?? (decoders.indices.contains(decoder) ? decoders[decoder].host : decode.host)
         let port = decode.receiverPorts(replica: decoder).initPorts.first ?? decode.initPort
         return [
-            "# LMCache configuration of \(role.rawValue)-\(replica), for LMCache 0.3.0 to 0.3.2. Written by disagg-launch.",
+            "# LMCache configuration of \(role.backendID(replica: replica)), for LMCache 0.3.0 to 0.3.2. Written by disagg-launch.",
             "chunk_size: \(deployment.lmcache.chunkSize)",
             "# These versions refuse to start with any other storage beside NIXL.",
             "local_cpu: false",

@@ -62,7 +62,7 @@ extension Deployment {
         let group = group(role)
         guard group.endpoints.indices.contains(replica) else { return [] }
         let endpoint = group.endpoints[replica]
-        let name = "\(role.rawValue)-\(replica)"
+        let name = role.backendID(replica: replica)
         let section = role.rawValue
         var claims = [
             PortClaim(

@@ -5,11 +5,8 @@ package enum SimulatedEngineCommand {
         _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
     ) -> EngineCommand {
         let group = deployment.group(role)
-        let endpoints = group.endpoints
-        let endpoint =
-            endpoints.indices.contains(replica)
-            ? endpoints[replica] : Endpoint(host: group.host, port: group.port + replica)
-        let name = "\(role.rawValue)-\(replica)"
+        let endpoint = group.endpoint(replica: replica)
+        let name = role.backendID(replica: replica)
         var arguments = [
             places.launcher, "simulate", "--role", role.rawValue, "--host", endpoint.host, "--port", "\(endpoint.port)",
             "--model", deployment.model, "--handoff", deployment.handoff.rawValue,

@@ -12,11 +12,8 @@ package enum VLLMCommand {
         _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
     ) -> EngineCommand {
         let group = deployment.group(role)
-        let endpoints = group.endpoints
-        let endpoint =
-            endpoints.indices.contains(replica)
-            ? endpoints[replica] : Endpoint(host: group.host, port: group.port + replica)
-        let name = "\(role.rawValue)-\(replica)"
+        let endpoint = group.endpoint(replica: replica)
+        let name = role.backendID(replica: replica)
         var arguments = [
             places.vllm, "serve", deployment.model, "--host", endpoint.host, "--port", "\(endpoint.port)",
         ]

@@ -43,9 +43,7 @@ package struct FirstTokenMerge: Sendable {
         if members.isPresent("logprobs") && members.bool("logprobs") != false { return .firstTokenLogprobs }
         if members.isMeaningful("stop") || members.isMeaningful("bad_words") { return .firstTokenStop }
         for field in structuring where members.isMeaningful(field) { return .firstTokenStructured }
-        if let format = members.raw("response_format"), members.isPresent("response_format"),
-            (try? JSONView(parsing: Array(format.readableBytesView)))?["type"]?.string != "text"
-        {
+        if members.isPresent("response_format"), members.json("response_format")?["type"]?.string != "text" {
             return .firstTokenStructured
         }
         if members.isPresent("seed") { return .firstTokenSampling }
@@ -55,11 +53,7 @@ package struct FirstTokenMerge: Sendable {
         }
         for field in wholeOutput where members.isMeaningful(field) { return .firstTokenOption }
         if members.isPresent("truncate_prompt_tokens") || members.isPresent("suffix") { return .firstTokenOption }
-        if let options = members.raw("stream_options"),
-            (try? JSONView(parsing: Array(options.readableBytesView)))?["continuous_usage_stats"]?.bool == true
-        {
-            return .firstTokenOption
-        }
+        if members.json("stream_options")?["continuous_usage_stats"]?.bool == true { return .firstTokenOption }
         return nil
     }
 
@@ -107,8 +101,7 @@ package struct FirstTokenMerge: Sendable {
     }
 
     private static func wantsUsage(_ request: GenerationRequest) -> Bool {
-        guard let options = request.members.raw("stream_options") else { return false }
-        return (try? JSONView(parsing: Array(options.readableBytesView)))?["include_usage"]?.bool ?? false
+        request.members.json("stream_options")?["include_usage"]?.bool ?? false
     }
 
     // MARK: The decode leg

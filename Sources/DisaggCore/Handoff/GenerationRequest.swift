@@ -66,6 +66,11 @@ package struct MemberReader: Sendable {
         return body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
     }
 
+    /// The member as a checked JSON value, nil where it is absent.
+    package func json(_ name: StaticString) -> JSONView? {
+        raw(name).flatMap { try? JSONView(parsing: Array($0.readableBytesView)) }
+    }
+
     /// Whether the member is there and not null.
     package func isPresent(_ name: StaticString) -> Bool {
         guard let raw = raw(name) else { return false }

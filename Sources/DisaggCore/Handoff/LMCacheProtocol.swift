@@ -64,11 +64,10 @@ package struct LMCacheProtocol: HandoffProtocol {
     }
 
     package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
-        guard firstToken == .prefill else { return handedOffLeg(request, splice: .init()) }
-        var splice = FirstTokenMerge.decodeSplice(request, answer: answer)
-        setTags(request, in: &splice)
-        return LegRequest(
-            path: GenerationRequest.Endpoint.completions.rawValue, body: splice.apply(to: request.body, request.table))
+        guard firstToken == .prefill else {
+            return taggedLeg(request, path: request.endpoint, LegRewriting.splice(strippingFrom: request))
+        }
+        return taggedLeg(request, path: .completions, FirstTokenMerge.decodeSplice(request, answer: answer))
     }
 
     /// The prompt once more with one token: the decoder retrieves the pages and frees them.
@@ -81,28 +80,23 @@ package struct LMCacheProtocol: HandoffProtocol {
             splice.set("stream", json: "false")
             splice.remove("stream_options")
             splice.remove("min_tokens")
-            setTags(request, in: &splice)
-            return LegRequest(
-                path: GenerationRequest.Endpoint.completions.rawValue,
-                body: splice.apply(to: request.body, request.table))
+            return taggedLeg(request, path: .completions, splice)
         }
-        return handedOffLeg(request, splice: LegRewriting.prefillSplice(request))
+        return taggedLeg(request, path: request.endpoint, LegRewriting.prefillSplice(request))
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {
         firstToken == .prefill ? FirstTokenMerge(request, answer: answer) : nil
     }
 
-    private func handedOffLeg(_ request: GenerationRequest, splice: JSONSplice) -> LegRequest {
+    /// A leg for the decoder: the splice applied, with the client's cache tags.
+    private func taggedLeg(
+        _ request: GenerationRequest, path: GenerationRequest.Endpoint, _ splice: JSONSplice
+    ) -> LegRequest {
         var splice = splice
-        for field in LegRewriting.routerOnlyFields where request.members.raw(field) != nil { splice.remove(field) }
-        setTags(request, in: &splice)
-        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
-    }
-
-    private func setTags(_ request: GenerationRequest, in splice: inout JSONSplice) {
         let tags = Self.tags(request)
         if !tags.isEmpty { splice.set("kv_transfer_params", json: "{" + tags.joined(separator: ",") + "}") }
+        return LegRequest(path: path.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
     /// The client's `lmcache.tag.*` members as JSON text, one a member: they are part of the cache key, so both legs need
@@ -110,11 +104,8 @@ package struct LMCacheProtocol: HandoffProtocol {
     ///
     /// Source: LMCache 0.5.6 `integration/vllm/utils.py` 130-151.
     private static func tags(_ request: GenerationRequest) -> [String] {
-        guard let raw = request.members.raw("kv_transfer_params"),
-            let view = try? JSONView(parsing: Array(raw.readableBytesView))
-        else { return [] }
         var tags: [String] = []
-        view.forEachMember { name, value in
+        request.members.json("kv_transfer_params")?.forEachMember { name, value in
             if name.hasPrefix("lmcache.tag.") { tags.append(JSONString.encode(name) + ":" + value.rawString) }
         }
         return tags

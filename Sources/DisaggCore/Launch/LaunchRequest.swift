@@ -100,7 +100,7 @@ package struct LaunchRequest: Sendable, Hashable {
                 let gpus = VLLMCommand.gpus(deployment, role, replica: replica)
                 guard let missing = gpus.first(where: { $0 >= present }) else { continue }
                 throw LaunchError(
-                    "\(role.rawValue)-\(replica) needs GPU \(missing), but nvidia-smi finds \(present): set "
+                    "\(role.backendID(replica: replica)) needs GPU \(missing), but nvidia-smi finds \(present): set "
                         + "\(role.rawValue).gpus or fewer replicas in the deployment file, or use --engine simulated")
             }
         }

@@ -4,6 +4,9 @@ public enum BackendRole: String, Sendable, Hashable, CaseIterable {
     case prefill
     /// Generates tokens from a KV cache.
     case decode
+
+    /// The id of the role's backend with that index, for example `prefill-0`.
+    public func backendID(replica: Int) -> String { "\(rawValue)-\(replica)" }
 }
 
 /// One inference engine that listens on one HTTP address.

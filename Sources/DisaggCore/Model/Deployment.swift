@@ -38,7 +38,7 @@ public struct Deployment: Sendable, Hashable {
                     host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
             }
             return Backend(
-                id: "\(role.rawValue)-\(index)", role: role, host: endpoint.host, port: endpoint.port,
+                id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
         }
     }
@@ -109,6 +109,12 @@ public struct EngineGroup: Sendable, Hashable {
     /// The HTTP addresses of the group, in replica order.
     public var endpoints: [Endpoint] {
         urls.isEmpty ? (0..<max(0, replicas)).map { Endpoint(host: host, port: port + $0) } : urls
+    }
+
+    /// The HTTP address of one replica; for an index beyond the group, the one it would have.
+    public func endpoint(replica: Int) -> Endpoint {
+        let endpoints = endpoints
+        return endpoints.indices.contains(replica) ? endpoints[replica] : Endpoint(host: host, port: port + replica)
     }
 
     /// The PD receiver ports of one replica, one a rank; replicas never share a port on one host.

@@ -23,6 +23,17 @@ struct AnswerContext {
             + #""completion_tokens":\#(completionTokens)}"#
     }
 
+    /// What follows `choices` in a chunk of a stream, with its leading comma.
+    func streamTail(_ piece: GeneratedPiece, promptTokens: Int, produced: Int, transfer: String?) -> String {
+        var tail = ""
+        if request.includesContinuousUsage {
+            tail += #","usage":"# + streamUsage(promptTokens: promptTokens, completionTokens: produced)
+        }
+        if piece.finish != nil, !request.includesUsage { tail += #","system_fingerprint":"\#(Self.fingerprint)""# }
+        if let transfer { tail += #","kv_transfer_params":\#(transfer)"# }
+        return tail
+    }
+
     /// A JSON array of token ids.
     static func list(_ tokens: [Int]) -> String { "[" + tokens.map(String.init).joined(separator: ",") + "]" }
 

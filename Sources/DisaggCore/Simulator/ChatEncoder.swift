@@ -56,14 +56,8 @@ struct ChatEncoder {
         if let reason = piece.finish {
             end = #""finish_reason":"\#(finish(reason))","stop_reason":\#(piece.stopReason)"#
         }
-        var tail = ""
-        if request.includesContinuousUsage {
-            tail += #","usage":"# + context.streamUsage(promptTokens: request.promptTokens, completionTokens: produced)
-        }
-        if piece.finish != nil, !request.includesUsage {
-            tail += #","system_fingerprint":"\#(AnswerContext.fingerprint)""#
-        }
-        if let transfer { tail += #","kv_transfer_params":\#(transfer)"# }
+        let tail = context.streamTail(
+            piece, promptTokens: request.promptTokens, produced: produced, transfer: transfer)
         return AnswerContext.event(
             head + #""choices":[{"index":\#(piece.index),"delta":\#(delta(piece)),"#
                 + #""logprobs":\#(logprobs(piece.sampled)),\#(end),"#

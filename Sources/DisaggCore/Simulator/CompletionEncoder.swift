@@ -40,14 +40,7 @@ struct CompletionEncoder {
         let request = context.request
         let prompt = request.prompts[piece.index / request.choices]
         let promptIDs = request.returnsTokenIDs && piece.isFirst ? AnswerContext.list(prompt) : "null"
-        var tail = ""
-        if request.includesContinuousUsage {
-            tail += #","usage":"# + context.streamUsage(promptTokens: prompt.count, completionTokens: produced)
-        }
-        if piece.finish != nil, !request.includesUsage {
-            tail += #","system_fingerprint":"\#(AnswerContext.fingerprint)""#
-        }
-        if let transfer { tail += #","kv_transfer_params":\#(transfer)"# }
+        let tail = context.streamTail(piece, promptTokens: prompt.count, produced: produced, transfer: transfer)
         return AnswerContext.event(
             head + #""choices":[{"index":\#(piece.index),"text":\#(JSONString.encode(piece.text)),"#
                 + #""logprobs":\#(logprobs(piece.sampled, choice: piece.index)),"#

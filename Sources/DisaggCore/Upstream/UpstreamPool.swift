@@ -15,7 +15,6 @@ package final class UpstreamPool {
     private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
     /// The loop's coarse clock, kept by ``LoopContext``.
     var tick = 0
-    private(set) var connects = 0
     private(set) var isShutDown = false
 
     package init(
@@ -117,7 +116,6 @@ package final class UpstreamPool {
     private func connect(
         to backend: BackendState, completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
     ) {
-        connects += 1
         let connection = UpstreamConnection(backend: backend, pool: self)
         connection.becomesIdle()
         let bound = NIOLoopBound(connection, eventLoop: eventLoop)

@@ -11,9 +11,6 @@ package struct SSEScanner: Sendable {
     /// A scanner at the start of a stream.
     package init() {}
 
-    /// Bytes of an event whose end has not come yet.
-    package var pendingBytes: Int { pending.count }
-
     /// Takes the next bytes and calls `event` with the `data` of each event that ended.
     ///
     /// - Returns: false where an event grew beyond ``maximumEventBytes``.
