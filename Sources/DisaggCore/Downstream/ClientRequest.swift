@@ -1,15 +1,15 @@
+package import HTTPTypes
 package import NIOCore
-package import NIOHTTP1
 
 /// One complete request of a client.
 package struct ClientRequest {
-    package var method: HTTPMethod
+    package var method: HTTPRequest.Method
     /// The request target in origin form, query included.
     package var target: String
-    package var headers: HTTPHeaders
+    package var headers: HeaderBlock
     package var body: ByteBuffer
 
-    package init(method: HTTPMethod, target: String, headers: HTTPHeaders, body: ByteBuffer) {
+    package init(method: HTTPRequest.Method, target: String, headers: HeaderBlock, body: ByteBuffer) {
         self.method = method
         self.target = Self.originForm(target)
         self.headers = headers
@@ -36,9 +36,9 @@ package protocol ClientRequestHandler: AnyObject {
     /// - Returns: what must hear of the client from now on; nil where the answer was given at once.
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)?
     /// A client connected.
-    func opened(_ connection: DownstreamHandler)
+    func opened(_ connection: DownstreamConnection)
     /// A client's connection ended.
-    func closed(_ connection: DownstreamHandler)
+    func closed(_ connection: DownstreamConnection)
 }
 
 /// Limits that hold for every client.

@@ -1,86 +1,127 @@
 package import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
+internal import Synchronization
 
-#if canImport(Glibc)
-internal import Glibc
-#endif
-
-/// Accepts clients: one listening socket for each event loop, shared by `SO_REUSEPORT`, so a client stays on the loop
-/// whose socket accepted it.
+/// Accepts clients: one listening socket for each loop, shared by `SO_REUSEPORT`.
+///
+/// The kernel spreads connections by a hash of their addresses, which is uneven for a few of them; so a loop that has more
+/// open than another gives the new one away. A client then stays where it is.
 package final class DownstreamListener: Sendable {
-    private let channels: [any Channel]
+    private let sockets: [NIOLoopBound<ListeningSocket>]
+    private let reactors: [Reactor]
 
-    /// The address the first socket is bound to.
-    package let localAddress: SocketAddress?
+    /// The port that is bound.
+    package let port: Int
 
-    private init(channels: [any Channel]) {
-        self.channels = channels
-        localAddress = channels.first?.localAddress
+    private init(sockets: [NIOLoopBound<ListeningSocket>], reactors: [Reactor], port: Int) {
+        self.sockets = sockets
+        self.reactors = reactors
+        self.port = port
     }
 
-    /// Binds.
+    /// Binds and begins to accept.
     ///
     /// - Parameters:
     ///   - endpoint: where to listen; port 0 lets the system choose.
-    ///   - handlers: the request handler of each event loop.
+    ///   - handlers: the request handler of each loop.
+    ///   - exhausted: hears why clients could not be accepted for a moment.
+    /// - Throws: ``SocketError`` where the address cannot be bound.
     package static func bind(
         to endpoint: Endpoint, limits: DownstreamLimits,
-        handlers: [NIOLoopBound<any ClientRequestHandler>], eventLoops: [any EventLoop]
+        handlers: [NIOLoopBound<any ClientRequestHandler>], reactors: [Reactor],
+        exhausted: @escaping @Sendable (SocketError) -> Void = { _ in }
     ) async throws -> DownstreamListener {
-        var channels: [any Channel] = []
-        var target = endpoint
+        let balance = AcceptBalance(count: reactors.count)
+        let places = zip(handlers, reactors).map { AcceptPlace(handler: $0, reactor: $1) }
+        var address = try await NIOThreadPool.singleton.runIfActive {
+            try SocketAddress.makeAddressResolvingHost(endpoint.host, port: endpoint.port)
+        }
+        var sockets: [NIOLoopBound<ListeningSocket>] = []
         do {
-            for (handler, eventLoop) in zip(handlers, eventLoops) {
-                // The first socket is bound alone, for two proxies on one port would share it unseen.
-                if channels.isEmpty, endpoint.port != 0 {
-                    let probe = try await ServerBootstrap(group: eventLoop)
-                        .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                        .bind(host: endpoint.host, port: endpoint.port).get()
-                    try await probe.close()
-                }
-                let channel = try await bootstrap(eventLoop, handler, limits)
-                    .bind(host: target.host, port: target.port).get()
-                channels.append(channel)
-                if target.port == 0, let port = channel.localAddress?.port { target.port = port }
+            for (index, reactor) in reactors.enumerated() {
+                let target = address
+                let (socket, port) = try await reactor.submit {
+                    // The first socket is bound alone, for two proxies on one port would share it unseen.
+                    if index == 0, endpoint.port != 0 {
+                        try ListeningSocket(
+                            on: target, sharesPort: false, reactor: reactor, accepted: { _ in }, exhausted: { _ in }
+                        ).close()
+                    }
+                    let socket = try ListeningSocket(on: target, sharesPort: true, reactor: reactor) { descriptor in
+                        let chosen = balance.choose(index)
+                        places[chosen].take(descriptor, limits: limits, balance: balance, index: chosen)
+                    } exhausted: {
+                        exhausted($0)
+                    }
+                    return (NIOLoopBound(socket, eventLoop: reactor), SocketOptions.localPort(of: socket.descriptor))
+                }.get()
+                sockets.append(socket)
+                if let port { address.port = port }
+            }
+            for socket in sockets {
+                try await socket.eventLoop.submit { [socket] in
+                    guard socket.value.start() else { throw SocketError("watch a socket", errno) }
+                }.get()
             }
         } catch {
-            for channel in channels { try? await channel.close() }
+            await close(sockets)
             throw error
         }
-        return DownstreamListener(channels: channels)
-    }
-
-    private static func bootstrap(
-        _ eventLoop: any EventLoop, _ handler: NIOLoopBound<any ClientRequestHandler>, _ limits: DownstreamLimits
-    ) -> ServerBootstrap {
-        var configuration = NIOHTTPDecoderLimitConfiguration()
-        configuration.maxHeaderFieldSize = limits.headBytes
-        configuration.maxHeaderListSize = limits.headBytes
-        let decoderConfiguration = configuration
-        return ServerBootstrap(group: eventLoop, childGroup: eventLoop)
-            .serverChannelOption(.backlog, value: 4096)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.socketOption(.init(rawValue: SO_REUSEPORT)), value: 1)
-            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.writeBufferWaterMark, value: .init(low: 16 << 10, high: 64 << 10))
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let connection = DownstreamHandler(handler: handler.value, limits: limits)
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(ArrivalHandler(connection: connection))
-                    try pipeline.addHandler(
-                        ByteToMessageHandler(
-                            HTTPRequestDecoder(
-                                leftOverBytesStrategy: .dropBytes, limitConfiguration: decoderConfiguration)))
-                    try pipeline.addHandler(connection)
-                }
-            }
+        return DownstreamListener(sockets: sockets, reactors: reactors, port: address.port ?? endpoint.port)
     }
 
     /// Stops accepting.
-    package func close() async {
-        for channel in channels { try? await channel.close() }
+    package func close() async { await Self.close(sockets) }
+
+    private static func close(_ sockets: [NIOLoopBound<ListeningSocket>]) async {
+        for socket in sockets { _ = try? await socket.eventLoop.submit { socket.value.close() }.get() }
     }
+}
+
+/// A loop that takes clients.
+private struct AcceptPlace: Sendable {
+    let handler: NIOLoopBound<any ClientRequestHandler>
+    let reactor: Reactor
+
+    func take(_ descriptor: CInt, limits: DownstreamLimits, balance: AcceptBalance, index: Int) {
+        if reactor.inEventLoop {
+            open(descriptor, limits, balance, index)
+        } else {
+            reactor.execute { open(descriptor, limits, balance, index) }
+        }
+    }
+
+    private func open(_ descriptor: CInt, _ limits: DownstreamLimits, _ balance: AcceptBalance, _ index: Int) {
+        _ = DownstreamConnection(
+            reactor: reactor, descriptor: descriptor, handler: handler.value, limits: limits
+        ) { balance.closed(index) }
+    }
+}
+
+/// How many clients each loop has.
+private final class AcceptBalance: Sendable {
+    private final class Counter: Sendable {
+        let value = Atomic<Int>(0)
+    }
+
+    private let counts: [Counter]
+
+    init(count: Int) { counts = (0..<count).map { _ in Counter() } }
+
+    /// The loop for a client that this one accepted: itself, unless another has fewer.
+    func choose(_ own: Int) -> Int {
+        var best = own
+        var fewest = counts[own].value.load(ordering: .relaxed)
+        for (index, counter) in counts.enumerated() {
+            let open = counter.value.load(ordering: .relaxed)
+            if open < fewest {
+                best = index
+                fewest = open
+            }
+        }
+        counts[best].value.wrappingAdd(1, ordering: .relaxed)
+        return best
+    }
+
+    func closed(_ index: Int) { counts[index].value.wrappingSubtract(1, ordering: .relaxed) }
 }

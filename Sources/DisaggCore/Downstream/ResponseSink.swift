@@ -28,6 +28,11 @@ package class ResponseSink {
     package func begin(status: Int, lines: ByteBuffer, framing: SinkFraming) {}
     /// Writes bytes of the body.
     package func write(_ bytes: ByteBuffer) {}
+    /// Writes bytes of the body that are gone after the call, and sends what was written.
+    package func relay(_ bytes: UnsafeRawBufferPointer) {
+        write(ByteBuffer(bytes: bytes))
+        flush()
+    }
     /// Sends what was written.
     package func flush() {}
     /// Ends the answer; sends what was written.

@@ -51,15 +51,16 @@ final class DecodeExchange: UpstreamExchange {
         holdsEvents = isEventStream && merge == nil && (unframes || head.scanned.framing != .chunked)
     }
 
-    override func received(_ bytes: ByteBuffer) {
+    override func received(_ bytes: UnsafeRawBufferPointer) {
+        if isRelaying, !holdsEvents, merge == nil { return sink.relay(bytes) }
         if !holdsEvents { return take(bytes) }
-        if let whole = wholeEvents(adding: bytes) { take(whole) }
+        if let whole = wholeEvents(adding: bytes) { whole.withUnsafeReadableBytes { take($0) } }
     }
 
-    private func wholeEvents(adding bytes: ByteBuffer) -> ByteBuffer? {
+    private func wholeEvents(adding bytes: UnsafeRawBufferPointer) -> ByteBuffer? {
         var all = cutEvent ?? ByteBuffer()
         let searched = all.readableBytes
-        if searched == 0 { all = bytes } else { all.writeImmutableBuffer(bytes) }
+        all.writeBytes(bytes)
         var end = all.readableBytes > Self.maximumHeldEvent ? all.readableBytes : 0
         all.withUnsafeReadableBytes { raw in
             var index = raw.count - 1
@@ -77,26 +78,18 @@ final class DecodeExchange: UpstreamExchange {
         return end > 0 ? whole : nil
     }
 
-    private func take(_ bytes: ByteBuffer) {
+    private func take(_ bytes: UnsafeRawBufferPointer) {
         if isRelaying { return relay(bytes) }
-        if pending == nil {
-            pending = bytes
-        } else {
-            pending?.writeImmutableBuffer(bytes)
-        }
+        if pending?.writeBytes(bytes) == nil { pending = ByteBuffer(bytes: bytes) }
         let isSure = isEventStream && status == 200 && merge == nil
         let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
         if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
-    override func readComplete() {
-        if isRelaying { sink.flush() }
-    }
-
     override func ended() {
         if let rest = cutEvent {
             cutEvent = nil
-            take(rest)
+            rest.withUnsafeReadableBytes { take($0) }
         }
         hasEnded = true
         if !isRelaying { driver?.decodeBegan(self) }
@@ -123,14 +116,14 @@ final class DecodeExchange: UpstreamExchange {
             case .chunked, .untilClose: sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
             }
             sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
-            if let body { relay(body) }
+            if let body { sink.write(body) }
+            sink.flush()
         }
     }
 
-    @inline(__always)
-    private func relay(_ bytes: ByteBuffer) {
+    private func relay(_ bytes: UnsafeRawBufferPointer) {
         if merge == nil {
-            sink.write(bytes)
+            sink.relay(bytes)
         } else {
             relayMerged(bytes)
         }
@@ -140,7 +133,7 @@ final class DecodeExchange: UpstreamExchange {
         if streamIsOpen {
             sinkFraming = .stream
             if head.status == 200 {
-                relayMerged(body)
+                body.withUnsafeReadableBytes { relayMerged($0) }
             } else {
                 // The stream has begun: the decoder's error becomes its last event.
                 sink.write(ByteBuffer(string: "data: " + String(buffer: body) + "\n\ndata: [DONE]\n\n"))
@@ -154,13 +147,14 @@ final class DecodeExchange: UpstreamExchange {
         sink.write(answer)
     }
 
-    private func relayMerged(_ bytes: ByteBuffer) {
+    private func relayMerged(_ bytes: UnsafeRawBufferPointer) {
         guard let merge else { return }
         var output = ByteBuffer()
-        let fits = bytes.withUnsafeReadableBytes { raw in
-            events.feed(raw) { output.writeBytes(merge.streamEvent($0)) }
+        let fits = events.feed(bytes) { output.writeBytes(merge.streamEvent($0)) }
+        if output.readableBytes > 0 {
+            sink.write(output)
+            sink.flush()
         }
-        if output.readableBytes > 0 { sink.write(output) }
         if !fits, !isCancelled {
             cancel()
             driver?.decodeFailed(self, .tooLarge)

@@ -1,7 +1,6 @@
 public import HTTPTypes
 public import Logging
 public import NIOCore
-internal import NIOHTTP1
 public import ServiceLifecycle
 
 /// Prefill/decode routing for a server of your own: give it a request, get the answer's head and a body to stream.
@@ -18,13 +17,12 @@ public final class DisaggRouter: Service, Sendable {
     ///
     /// - Parameters:
     ///   - deployment: the backends and the hand-off; `proxy.listen` is not used.
-    ///   - eventLoopGroup: the event loops to work on; the router makes its own where nil.
     ///   - logger: where the router logs.
     public init(
-        deployment: Deployment, eventLoopGroup: (any EventLoopGroup)? = nil, logger: Logger = Logger(label: "disagg")
+        deployment: Deployment, logger: Logger = Logger(label: "disagg")
     ) throws {
         self.deployment = deployment
-        core = try ProxyCore(deployment: deployment, group: eventLoopGroup, logger: logger)
+        core = try ProxyCore(deployment: deployment, logger: logger)
     }
 
     /// Keeps deadlines and notifications until graceful shutdown; then lets requests under way end.
@@ -55,14 +53,14 @@ public final class DisaggRouter: Service, Sendable {
             throw DisaggError(
                 .payloadTooLarge, "the request's body is larger than \(deployment.proxy.maximumBodyBytes) bytes")
         }
-        var headers = HTTPHeaders()
+        var headers = HeaderBlock()
         for field in request.headerFields { headers.add(name: field.name.rawName, value: field.value) }
         let converted = ClientRequest(
-            method: HTTPMethod(rawValue: request.method.rawValue), target: request.path ?? "/", headers: headers,
+            method: request.method, target: request.path ?? "/", headers: headers,
             body: body)
         let index = Int.random(in: 0..<core.loops.count)
         let loop = core.loops[index]
-        let eventLoop = core.eventLoops[index]
+        let eventLoop = core.reactors[index]
         do {
             let promise = eventLoop.makePromise(of: DisaggResponse.self)
             let link = try await eventLoop.submit { DisaggResponse.Body.Link(head: promise, eventLoop: eventLoop) }

@@ -21,7 +21,7 @@ public final class DisaggServer: Service, Sendable {
         deployment: Deployment, logger: Logger = Logger(label: "disagg"),
         onStart: @escaping @Sendable (_ http: Endpoint, _ notify: Int?) -> Void = { _, _ in }
     ) throws {
-        core = try ProxyCore(deployment: deployment, group: nil, logger: logger)
+        core = try ProxyCore(deployment: deployment, logger: logger)
         self.onStart = onStart
     }
 
@@ -45,24 +45,27 @@ public final class DisaggServer: Service, Sendable {
             bodyBytes: settings.maximumBodyBytes, headBytes: settings.maximumHeadBytes,
             readTimeout: .init(settings.requestReadTimeout))
         var handlers: [NIOLoopBound<any ClientRequestHandler>] = []
-        for (loop, eventLoop) in zip(core.loops, core.eventLoops) {
+        for (loop, reactor) in zip(core.loops, core.reactors) {
             handlers.append(
-                try await eventLoop.submit {
-                    NIOLoopBound(loop.value as any ClientRequestHandler, eventLoop: eventLoop)
+                try await reactor.submit {
+                    NIOLoopBound(loop.value as any ClientRequestHandler, eventLoop: reactor)
                 }.get())
         }
         let listener: DownstreamListener
         do {
+            let logger = core.shared.logger
             listener = try await DownstreamListener.bind(
-                to: settings.listen, limits: limits, handlers: handlers, eventLoops: core.eventLoops)
+                to: settings.listen, limits: limits, handlers: handlers, reactors: core.reactors
+            ) { logger.warning("a client has to wait: \($0); raise the limit of open files (ulimit -n)") }
         } catch {
-            let reason = (error as? IOError)?.isTaken == true ? "the port is taken" : "\(error)"
+            let isTaken = (error as? SocketError)?.isTaken == true
+            let reason = isTaken ? "the port is taken" : "\(error)"
             throw DisaggError(
                 .unavailable,
                 "cannot listen on \(settings.listen): \(reason); choose another address with --port or proxy.listen")
         }
         onStart(
-            Endpoint(host: settings.listen.host, port: listener.localAddress?.port ?? settings.listen.port), notifyPort)
+            Endpoint(host: settings.listen.host, port: listener.port), notifyPort)
         try? await gracefulShutdown()
         await listener.close()
         await core.drain()

@@ -1,6 +1,6 @@
+internal import HTTPTypes
 internal import Logging
 internal import NIOCore
-internal import NIOHTTP1
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
 final class ProxyShared: Sendable {
@@ -30,7 +30,7 @@ final class LoopContext: ClientRequestHandler {
     /// How often deadlines are looked at. Coarse on purpose: one timer a loop instead of one a request.
     static let tickInterval = TimeAmount.milliseconds(100)
 
-    let eventLoop: any EventLoop
+    let reactor: Reactor
     let index: Int
     let shared: ProxyShared
     let upstream: UpstreamPool
@@ -40,7 +40,7 @@ final class LoopContext: ClientRequestHandler {
     var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
 
     private var requests: [ObjectIdentifier: RequestDriver] = [:]
-    private var connections: [ObjectIdentifier: DownstreamHandler] = [:]
+    private var connections: [ObjectIdentifier: DownstreamConnection] = [:]
     private var awaitedNotices: [String: RequestDriver] = [:]
     private var strays: [String: StrayNotices] = [:]
     /// Most attempts whose late notifications are listened for.
@@ -50,12 +50,12 @@ final class LoopContext: ClientRequestHandler {
     private var timer: RepeatedTask?
     private(set) var isDraining = false
 
-    init(eventLoop: any EventLoop, index: Int, shared: ProxyShared) {
-        self.eventLoop = eventLoop
+    init(reactor: Reactor, index: Int, shared: ProxyShared) {
+        self.reactor = reactor
         self.index = index
         self.shared = shared
         upstream = UpstreamPool(
-            eventLoop: eventLoop, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
+            reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
             logger: shared.logger)
     }
 
@@ -63,8 +63,8 @@ final class LoopContext: ClientRequestHandler {
 
     /// Starts the loop's timer.
     func start() {
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        timer = eventLoop.scheduleRepeatedTask(
+        let bound = NIOLoopBound(self, eventLoop: reactor)
+        timer = reactor.scheduleRepeatedTask(
             initialDelay: Self.tickInterval, delay: Self.tickInterval
         ) { _ in bound.value.advance() }
     }
@@ -89,13 +89,13 @@ final class LoopContext: ClientRequestHandler {
 
     // MARK: Clients
 
-    func opened(_ connection: DownstreamHandler) {
+    func opened(_ connection: DownstreamConnection) {
         connections[ObjectIdentifier(connection)] = connection
         metrics.connections += 1
         if isDraining { connection.finishUp() }
     }
 
-    func closed(_ connection: DownstreamHandler) {
+    func closed(_ connection: DownstreamConnection) {
         if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { metrics.connections -= 1 }
     }
 
@@ -145,7 +145,7 @@ final class LoopContext: ClientRequestHandler {
     private func answerMetrics(_ sink: ResponseSink) {
         guard let collectMetrics else { return sink.respond(status: 200, lines: "", body: ByteBuffer()) }
         let shared = shared
-        collectMetrics().hop(to: eventLoop).assumeIsolated().whenComplete { result in
+        collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let metrics):
                 let page = PrometheusText.page(metrics, pool: shared.pool, handoff: shared.deployment.handoff)
@@ -210,7 +210,7 @@ final class LoopContext: ClientRequestHandler {
     private func tryRelease(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, number: Int) {
         backend.enter()
         let exchange = CollectingExchange(
-            timeout: shared.deployment.proxy.decodeIdleTimeout, on: eventLoop
+            timeout: shared.deployment.proxy.decodeIdleTimeout, on: reactor
         ) { [self] result in
             backend.leave()
             var tries = Self.releaseTries
@@ -229,12 +229,12 @@ final class LoopContext: ClientRequestHandler {
                 return
             }
             let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
-            eventLoop.assumeIsolated().scheduleTask(in: pause) { [self] in
+            reactor.assumeIsolated().scheduleTask(in: pause) { [self] in
                 tryRelease(leg, at: backend, heads: heads, number: number + 1)
             }
         }
         upstream.send(
-            head: heads.head(method: .POST, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
+            head: heads.head(method: .post, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
             body: leg.body, to: backend, fresh: number > 1, for: exchange)
     }
 
@@ -244,7 +244,7 @@ final class LoopContext: ClientRequestHandler {
     /// Waits for the end of an exchange that was left; ``left()`` is called at its end.
     func awaitEnd(of exchange: CollectingExchange) {
         releasesUnderWay += 1
-        eventLoop.assumeIsolated().scheduleTask(in: Self.leaveTimeout) { [weak exchange] in exchange?.giveUp() }
+        reactor.assumeIsolated().scheduleTask(in: Self.leaveTimeout) { [weak exchange] in exchange?.giveUp() }
     }
 
     func left() { releasesUnderWay -= 1 }

@@ -1,5 +1,5 @@
+internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTP1
 
 /// Serves a request that any one engine can answer, and that no engine is harmed by: models, version, tokenize.
 ///
@@ -41,7 +41,7 @@ final class PassThrough: RequestInFlight {
     private func ask(_ backend: BackendState, fresh: Bool) {
         backend.enter()
         let exchange = CollectingExchange(
-            timeout: loop.shared.deployment.proxy.prefillTimeout, on: loop.eventLoop
+            timeout: loop.shared.deployment.proxy.prefillTimeout, on: loop.reactor
         ) { [self] result in
             backend.leave()
             switch result {
@@ -59,7 +59,7 @@ final class PassThrough: RequestInFlight {
             }
         }
         self.exchange = exchange
-        let hasBody = request.method == .POST
+        let hasBody = request.method == .post
         loop.upstream.send(
             head: heads.head(
                 method: request.method, target: request.target, backend: backend,

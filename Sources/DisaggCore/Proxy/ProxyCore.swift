@@ -5,54 +5,54 @@ internal import NIOPosix
 /// The event loops of one proxy and the notification socket that serves them all.
 final class ProxyCore: Sendable {
     let shared: ProxyShared
-    let eventLoops: [any EventLoop]
+    let reactors: [Reactor]
     let loops: [NIOLoopBound<LoopContext>]
-    private let ownedGroup: MultiThreadedEventLoopGroup?
+    /// Where the notification socket lives; nil where the hand-off has none.
+    private let notifyGroup: MultiThreadedEventLoopGroup?
     private let notifications: NotificationListener?
 
-    init(deployment: Deployment, group: (any EventLoopGroup)?, logger: Logger) throws {
+    init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
         self.shared = shared
-        ownedGroup =
-            group == nil
-            ? MultiThreadedEventLoopGroup(numberOfThreads: deployment.proxy.threads ?? System.coreCount) : nil
-        guard let used: any EventLoopGroup = group ?? ownedGroup else {
-            throw DisaggError(.unavailable, "no event loops")
+        let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
+            try Reactor(name: "disagg-\($0)")
         }
-        let eventLoops = Array(used.makeIterator())
-        self.eventLoops = eventLoops
-        let loops = try eventLoops.enumerated().map { index, eventLoop in
-            try eventLoop.submit {
-                NIOLoopBound(LoopContext(eventLoop: eventLoop, index: index, shared: shared), eventLoop: eventLoop)
+        self.reactors = reactors
+        let loops = try reactors.enumerated().map { index, reactor in
+            try reactor.submit {
+                NIOLoopBound(LoopContext(reactor: reactor, index: index, shared: shared), eventLoop: reactor)
             }.wait()
         }
         self.loops = loops
         if deployment.handoff == .lmcache, !deployment.backends(.prefill).isEmpty {
-            notifications = NotificationListener(endpoint: deployment.proxy.notify, group: used, logger: logger) {
+            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+            notifyGroup = group
+            notifications = NotificationListener(endpoint: deployment.proxy.notify, group: group, logger: logger) {
                 notification in
                 // An id that is none of ours names no loop; the first one counts it.
                 let named = RequestID.loop(of: notification.requestID) ?? 0
                 let index = named < loops.count ? named : 0
                 let loop = loops[index]
-                eventLoops[index].execute {
+                reactors[index].execute {
                     loop.value.noticeArrived(notification.requestID, connection: notification.connection)
                 }
             }
         } else {
+            notifyGroup = nil
             notifications = nil
         }
-        for (loop, eventLoop) in zip(loops, eventLoops) {
-            try eventLoop.submit {
-                loop.value.collectMetrics = { Self.collectMetrics(loops, eventLoops, on: eventLoop) }
+        for (loop, reactor) in zip(loops, reactors) {
+            try reactor.submit {
+                loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, on: reactor) }
             }.wait()
         }
     }
 
     private static func collectMetrics(
-        _ loops: [NIOLoopBound<LoopContext>], _ eventLoops: [any EventLoop], on eventLoop: any EventLoop
+        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], on reactor: Reactor
     ) -> EventLoopFuture<ProxyMetrics> {
-        let parts = zip(loops, eventLoops).map { loop, eventLoop in eventLoop.submit { loop.value.metrics } }
-        return EventLoopFuture.reduce(into: ProxyMetrics(), parts, on: eventLoop) { $0.add($1) }
+        let parts = zip(loops, reactors).map { loop, reactor in reactor.submit { loop.value.metrics } }
+        return EventLoopFuture.reduce(into: ProxyMetrics(), parts, on: reactor) { $0.add($1) }
     }
 
     /// Starts timers and the notification socket.
@@ -66,8 +66,8 @@ final class ProxyCore: Sendable {
     /// Runs a closure on every loop, one after another.
     func forEachLoop<Value: Sendable>(_ body: @escaping @Sendable (LoopContext) -> Value) async throws -> [Value] {
         var values: [Value] = []
-        for (loop, eventLoop) in zip(loops, eventLoops) {
-            values.append(try await eventLoop.submit { body(loop.value) }.get())
+        for (loop, reactor) in zip(loops, reactors) {
+            values.append(try await reactor.submit { body(loop.value) }.get())
         }
         return values
     }
@@ -88,6 +88,7 @@ final class ProxyCore: Sendable {
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
         await notifications?.shutdown()
-        try? await ownedGroup?.shutdownGracefully()
+        try? await notifyGroup?.shutdownGracefully()
+        for reactor in reactors { await reactor.stop() }
     }
 }

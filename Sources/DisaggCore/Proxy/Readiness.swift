@@ -1,5 +1,5 @@
+internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTP1
 
 /// Answers `/ready`: asks every engine's `/health` now, and is ready when each role that the hand-off needs has one.
 enum Readiness {
@@ -18,7 +18,7 @@ enum Readiness {
         let round = Round()
         round.waiting = all.count
         var exchanges: [CollectingExchange] = []
-        let heads = RequestHeadWriter(HTTPHeaders(), requestID: "ready")
+        let heads = RequestHeadWriter(HeaderBlock(), requestID: "ready")
         func finish() {
             guard !round.isOver else { return }
             round.isOver = true
@@ -50,10 +50,10 @@ enum Readiness {
             }
             exchanges.append(exchange)
             loop.upstream.send(
-                head: heads.head(method: .GET, target: "/health", backend: state, bodyBytes: nil), body: [],
+                head: heads.head(method: .get, target: "/health", backend: state, bodyBytes: nil), body: [],
                 to: state, fresh: fresh, for: exchange)
         }
-        loop.eventLoop.assumeIsolated().scheduleTask(in: timeout) {
+        loop.reactor.assumeIsolated().scheduleTask(in: timeout) {
             guard !round.isOver else { return }
             for exchange in exchanges { exchange.cancel() }
             finish()

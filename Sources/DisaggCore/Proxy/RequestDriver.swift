@@ -1,6 +1,6 @@
+internal import HTTPTypes
 internal import Logging
 internal import NIOCore
-internal import NIOHTTP1
 
 /// Serves one generation request: does what its ``HandoffMachine`` says, on one event loop, and tells it what happened.
 final class RequestDriver: RequestInFlight {
@@ -50,7 +50,7 @@ final class RequestDriver: RequestInFlight {
     private var firstByteSeen = false
     private var isOver = false
 
-    init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HTTPHeaders) {
+    init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock) {
         self.loop = loop
         self.sink = sink
         self.request = request
@@ -106,7 +106,7 @@ final class RequestDriver: RequestInFlight {
         guard loop.shared.deployment.firstToken == .prefill, reason == .disaggregated, backend.contextLength == nil
         else { return completion() }
         let exchange = CollectingExchange(
-            timeout: settings.connectTimeout, on: loop.eventLoop
+            timeout: settings.connectTimeout, on: loop.reactor
         ) { result in
             if case .success(let answer) = result,
                 let models = try? JSONView(parsing: Array(answer.body.readableBytesView)),
@@ -117,7 +117,7 @@ final class RequestDriver: RequestInFlight {
             completion()
         }
         loop.upstream.send(
-            head: heads.head(method: .GET, target: "/v1/models", backend: backend, bodyBytes: nil), body: [],
+            head: heads.head(method: .get, target: "/v1/models", backend: backend, bodyBytes: nil), body: [],
             to: backend, for: exchange)
     }
 
@@ -197,7 +197,7 @@ final class RequestDriver: RequestInFlight {
         prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
         prefill.enter()
         loop.upstream.send(
-            head: heads.head(method: .POST, target: leg.path, backend: prefill, bodyBytes: leg.bodyBytes),
+            head: heads.head(method: .post, target: leg.path, backend: prefill, bodyBytes: leg.bodyBytes),
             body: leg.body, to: prefill, fresh: fresh, for: exchange)
     }
 
@@ -338,11 +338,11 @@ final class RequestDriver: RequestInFlight {
         let exchange = DecodeExchange(
             driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
         exchange.lastActivity = loop.upstream.tick
-        exchange.isPaused = pausedSince != nil
+        if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
         decode.enter()
         loop.upstream.send(
-            head: heads.head(method: .POST, target: leg.path, backend: decode, bodyBytes: leg.bodyBytes),
+            head: heads.head(method: .post, target: leg.path, backend: decode, bodyBytes: leg.bodyBytes),
             body: leg.body, to: decode, fresh: fresh, for: exchange)
     }
 
@@ -462,7 +462,7 @@ final class RequestDriver: RequestInFlight {
             decodeExchange?.resume()
         } else {
             if pausedSince == nil { pausedSince = loop.upstream.tick }
-            decodeExchange?.isPaused = true
+            decodeExchange?.pause()
         }
     }
 

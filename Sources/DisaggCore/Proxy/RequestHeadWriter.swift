@@ -1,5 +1,5 @@
+internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTP1
 
 /// Writes the request heads of a request's legs; what both legs share is rendered once.
 struct RequestHeadWriter {
@@ -9,17 +9,10 @@ struct RequestHeadWriter {
     /// Renders the shared fields.
     ///
     /// - Parameter requestID: value of `X-Request-Id`; engines take it as the id of their answer.
-    init(_ headers: HTTPHeaders, requestID: String) {
+    init(_ headers: HeaderBlock, requestID: String) {
         var lines = ByteBuffer()
-        lines.reserveCapacity(512)
-        let connection =
-            headers.contains(name: "connection") ? headers[canonicalForm: "connection"].map(String.init) : []
-        for (name, value) in headers where HeaderPolicy.forwardsRequestField(name, connection: connection) {
-            lines.writeString(name)
-            lines.writeStaticString(": ")
-            lines.writeString(value)
-            lines.writeStaticString("\r\n")
-        }
+        lines.reserveCapacity(headers.byteCount + requestID.utf8.count + 64)
+        headers.writeForwarded(to: &lines)
         lines.writeStaticString("x-request-id: ")
         lines.writeString(requestID)
         lines.writeStaticString("\r\n")
@@ -27,7 +20,7 @@ struct RequestHeadWriter {
     }
 
     /// The head of one leg.
-    func head(method: HTTPMethod, target: String, backend: BackendState, bodyBytes: Int?) -> ByteBuffer {
+    func head(method: HTTPRequest.Method, target: String, backend: BackendState, bodyBytes: Int?) -> ByteBuffer {
         var head = ByteBuffer()
         head.reserveCapacity(shared.readableBytes + 160)
         head.writeString(method.rawValue)
@@ -47,10 +40,10 @@ struct RequestHeadWriter {
     }
 
     /// The client's own id where it is harmless in a header and in an id, else a fresh one.
-    static func requestID(_ headers: HTTPHeaders, using generator: inout some RandomNumberGenerator, loop: Int)
+    static func requestID(_ headers: HeaderBlock, using generator: inout some RandomNumberGenerator, loop: Int)
         -> String
     {
-        if let own = headers.first(name: "x-request-id"), (1...128).contains(own.utf8.count),
+        if let own = headers.first("x-request-id"), (1...128).contains(own.utf8.count),
             own.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         {
             return own

@@ -1,4 +1,4 @@
-internal import NIOHTTP1
+internal import HTTPTypes
 
 /// What a path and a method ask for.
 enum Route: Equatable {
@@ -15,17 +15,17 @@ enum Route: Equatable {
     case methodNotAllowed(allowed: String)
 
     /// Finds the route of a request.
-    static func find(method: HTTPMethod, path: Substring) -> Route {
-        let isGet = method == .GET || method == .HEAD
+    static func find(method: HTTPRequest.Method, path: Substring) -> Route {
+        let isGet = method == .get || method == .head
         switch path {
-        case "/v1/completions": return method == .POST ? .generation(.completions) : .methodNotAllowed(allowed: "POST")
+        case "/v1/completions": return method == .post ? .generation(.completions) : .methodNotAllowed(allowed: "POST")
         case "/v1/chat/completions":
-            return method == .POST ? .generation(.chatCompletions) : .methodNotAllowed(allowed: "POST")
-        case "/tokenize", "/detokenize": return method == .POST ? .anyEngine : .methodNotAllowed(allowed: "POST")
-        case "/v1/models", "/version": return method == .GET ? .anyEngine : .methodNotAllowed(allowed: "GET")
+            return method == .post ? .generation(.chatCompletions) : .methodNotAllowed(allowed: "POST")
+        case "/tokenize", "/detokenize": return method == .post ? .anyEngine : .methodNotAllowed(allowed: "POST")
+        case "/v1/models", "/version": return method == .get ? .anyEngine : .methodNotAllowed(allowed: "GET")
         case "/health": return isGet ? .health : .methodNotAllowed(allowed: "GET, HEAD")
         case "/ready": return isGet ? .ready : .methodNotAllowed(allowed: "GET, HEAD")
-        case "/metrics": return method == .GET ? .metrics : .methodNotAllowed(allowed: "GET")
+        case "/metrics": return method == .get ? .metrics : .methodNotAllowed(allowed: "GET")
         default: return .notFound
         }
     }

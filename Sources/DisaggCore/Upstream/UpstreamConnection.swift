@@ -1,19 +1,14 @@
-package import NIOCore
+internal import NIOCore
 
 /// One keep-alive connection to a backend: writes a request, reads its answer's head, passes the body on as it comes.
 ///
 /// The body is not decoded: chunk framing is only followed, to know where the answer ends.
-package final class UpstreamConnection: ChannelDuplexHandler {
-    package typealias InboundIn = ByteBuffer
-    package typealias OutboundIn = ByteBuffer
-    package typealias OutboundOut = ByteBuffer
-
+package final class UpstreamConnection: StreamSocket {
     private enum Phase { case idle, head, body, closed }
 
     let backend: BackendState
     /// Strong: the pool lets go of its connections when it shuts down, and an unowned reference costs a retain at each chunk.
     private let pool: UpstreamPool
-    private var context: ChannelHandlerContext?
     private var exchange: UpstreamExchange?
     private var phase = Phase.idle
     private var headBytes: ByteBuffer?
@@ -27,22 +22,24 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     private var heldBack: ByteBuffer?
     /// An event longer than this is passed on in parts.
     private static let maximumHeldBytes = 1 << 20
-    private var hasHeldRead = false
     /// Whether the connection was idle before the present exchange: its backend may have closed it meanwhile.
     private(set) var isReused = false
     /// When the connection became idle.
     private(set) var idleSince = NIODeadline.uptimeNanoseconds(0)
 
-    init(backend: BackendState, pool: UpstreamPool) {
+    /// Takes over a connected socket that is watched already.
+    init(adopting source: ReactorSource, backend: BackendState, pool: UpstreamPool) {
         self.backend = backend
         self.pool = pool
+        super.init(reactor: source.reactor, descriptor: -1, endsAtHangUp: false)
+        adopt(source)
     }
 
     // MARK: Requests
 
     /// Sends a request; the connection must be idle.
     func send(head: ByteBuffer, body: [ByteBuffer], for exchange: UpstreamExchange) {
-        guard let context, phase == .idle else {
+        guard isIdle else {
             // A new connection that is gone already is no reason to open another at once, and so on.
             exchange.failed(isReused ? .staleConnection : .connect("the connection was closed at once"))
             return
@@ -55,34 +52,30 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         wantsPayload = exchange.wantsPayload
         phase = .head
         keepAlive = true
-        context.write(wrapOutboundOut(head), promise: nil)
-        for piece in body { context.write(wrapOutboundOut(piece), promise: nil) }
-        context.flush()
+        if exchange.isPaused { holdReads() }
+        enqueue(head)
+        for piece in body { enqueue(piece) }
+        flush()
     }
 
     /// Ends our side: the backend sees its client leave, and an answer already on its way still arrives.
     func closeOutput() {
         isOutputClosed = true
-        context?.close(mode: .output, promise: nil)
+        finishOutput()
     }
 
     /// Closes the connection without telling the exchange.
     func abandon() {
         exchange = nil
-        close()
+        shut()
     }
 
-    func close() {
+    /// Closes the connection.
+    func shut() {
         guard phase != .closed else { return }
         phase = .closed
         pool.forget(self)
-        context?.close(promise: nil)
-    }
-
-    func resumeReading() {
-        guard hasHeldRead else { return }
-        hasHeldRead = false
-        context?.read()
+        close()
     }
 
     /// Marks the moment from which the idle time counts.
@@ -92,51 +85,28 @@ package final class UpstreamConnection: ChannelDuplexHandler {
     func wasPooled() { isReused = true }
 
     /// Whether the connection can take another exchange.
-    var isIdle: Bool { phase == .idle && context?.channel.isActive == true }
+    var isIdle: Bool { phase == .idle && isOpen }
 
-    // MARK: Channel events
+    // MARK: Socket events
 
-    package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-    package func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
-
-    package func read(context: ChannelHandlerContext) {
-        if exchange?.isPaused == true {
-            hasHeldRead = true
-        } else {
-            context.read()
-        }
-    }
-
-    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = unwrapInboundIn(data)
+    override func received(_ bytes: UnsafeRawBufferPointer) {
         switch phase {
-        case .body: consume(&buffer)
-        case .head: receiveHead(buffer)
+        case .body: consume(bytes)
+        case .head: receiveHead(bytes)
         // Bytes nobody asked for: the connection cannot be trusted with another exchange.
-        case .idle: close()
+        case .idle: shut()
         case .closed: break
         }
     }
 
-    package func channelReadComplete(context: ChannelHandlerContext) {
-        exchange?.readComplete()
-    }
+    override func inputEnded() { connectionEnded(byError: false) }
 
-    package func channelInactive(context: ChannelHandlerContext) {
-        connectionEnded()
-        context.fireChannelInactive()
-    }
+    override func failed(_ code: CInt) { connectionEnded(byError: true) }
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        connectionEnded(byError: true)
-        context.close(promise: nil)
-    }
-
-    private func connectionEnded(byError: Bool = false) {
+    private func connectionEnded(byError: Bool) {
         guard phase != .closed else { return }
         let ended = phase
-        phase = .closed
-        pool.forget(self)
+        shut()
         guard let exchange = take() else { return }
         if ended == .body, framing == .untilClose, !byError {
             exchange.ended()
@@ -155,106 +125,116 @@ package final class UpstreamConnection: ChannelDuplexHandler {
 
     private func fail(_ reason: String) {
         let exchange = take()
-        close()
+        shut()
         exchange?.failed(.malformed(reason))
     }
 
     // MARK: Reading the answer
 
-    private func receiveHead(_ buffer: ByteBuffer) {
+    private func receiveHead(_ bytes: UnsafeRawBufferPointer) {
         exchange?.lastActivity = pool.tick
-        if headBytes == nil {
-            headBytes = buffer
+        if var collected = headBytes {
+            headBytes = nil
+            collected.writeBytes(bytes)
+            collected.withUnsafeReadableBytes { scanHead($0) }
         } else {
-            headBytes?.writeImmutableBuffer(buffer)
+            scanHead(bytes)
         }
-        while phase == .head, let bytes = headBytes {
-            switch bytes.withUnsafeReadableBytes({ HTTPResponseHeadScanner.scan($0) }) {
-            case .needsMore: return
+    }
+
+    private func scanHead(_ bytes: UnsafeRawBufferPointer) {
+        var start = 0
+        while phase == .head {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+            guard !rest.isEmpty else { return }
+            switch HTTPResponseHeadScanner.scan(rest) {
+            case .needsMore:
+                headBytes = ByteBuffer(bytes: rest)
+                return
             case .malformed(let reason): return fail(reason)
             case .head(let head) where head.status < 200:
                 guard head.status != 101 else { return fail("unexpected 101 Switching Protocols") }
-                headBytes?.moveReaderIndex(forwardBy: head.length)
-                if headBytes?.readableBytes == 0 { headBytes = nil }
-            case .head(let head):
-                headBytes = nil
-                var rest = bytes
-                rest.moveReaderIndex(forwardBy: head.length)
-                begin(head, bytes, rest: &rest)
+                start += head.length
+            case .head(let head): return begin(head, rest)
             }
         }
     }
 
-    private func begin(_ head: ScannedResponseHead, _ bytes: ByteBuffer, rest: inout ByteBuffer) {
+    private func begin(_ head: ScannedResponseHead, _ bytes: UnsafeRawBufferPointer) {
         phase = .body
         framing = head.framing
         keepAlive = head.keepAlive
         chunks = ChunkScanner()
         if case .length(let length) = framing { remaining = length }
         if backend.readmit() { pool.backendIsBack(backend) }
-        exchange?.received(UpstreamHead(scanned: head, bytes: bytes))
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[head.length...])
+        exchange?.received(
+            UpstreamHead(
+                scanned: head, bytes: ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[..<head.length]))))
         guard phase == .body else { return }
         if framing == .none || framing == .length(0) {
-            complete(leftover: rest.readableBytes)
-        } else if rest.readableBytes > 0 {
-            consume(&rest)
+            complete(leftover: rest.count)
+        } else if !rest.isEmpty {
+            consume(rest)
         }
     }
 
     @inline(__always)
-    private func consume(_ buffer: inout ByteBuffer) {
+    private func consume(_ bytes: UnsafeRawBufferPointer) {
         guard let exchange else { return }
         exchange.lastActivity = pool.tick
         switch framing {
         case .chunked:
             let outcome: ChunkScanner.Outcome
             if wantsPayload {
-                var runs: [Range<Int>] = []
-                outcome = buffer.withUnsafeReadableBytes { chunks.scan($0) { runs.append($0) } }
-                for run in runs {
-                    if let slice = buffer.getSlice(at: buffer.readerIndex + run.lowerBound, length: run.count) {
-                        exchange.received(slice)
-                    }
+                // An exchange that is cancelled by a run gets no further one.
+                outcome = chunks.scan(bytes) { run in
+                    if phase == .body { exchange.received(UnsafeRawBufferPointer(rebasing: bytes[run])) }
                 }
+                guard phase == .body else { return }
             } else {
-                outcome = buffer.withUnsafeReadableBytes { chunks.scan($0) { _ in } }
+                outcome = chunks.scan(bytes) { _ in }
             }
             switch outcome {
             case .needsMore:
-                if !wantsPayload { deliver(&buffer, upTo: chunks.eventBoundary, to: exchange) }
+                if !wantsPayload { deliver(bytes, upTo: chunks.eventBoundary, to: exchange) }
             case .complete(let consumed):
-                if !wantsPayload, var slice = buffer.readSlice(length: consumed) {
-                    deliver(&slice, upTo: consumed, to: exchange)
-                } else {
-                    buffer.moveReaderIndex(forwardBy: consumed)
+                if !wantsPayload {
+                    deliver(UnsafeRawBufferPointer(rebasing: bytes[..<consumed]), upTo: consumed, to: exchange)
                 }
-                complete(leftover: buffer.readableBytes)
+                complete(leftover: bytes.count - consumed)
             case .malformed: fail("broken chunk framing")
             }
         case .length:
-            let count = min(remaining, buffer.readableBytes)
+            let count = min(remaining, bytes.count)
             remaining -= count
-            if let slice = buffer.readSlice(length: count) { exchange.received(slice) }
-            if remaining == 0 { complete(leftover: buffer.readableBytes) }
-        case .untilClose: exchange.received(buffer)
+            exchange.received(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            if remaining == 0 { complete(leftover: bytes.count - count) }
+        case .untilClose: exchange.received(bytes)
         case .none: fail("a body where none may be")
         }
     }
 
     /// Passes raw chunked bytes on; of an event stream only whole events.
     @inline(__always)
-    private func deliver(_ buffer: inout ByteBuffer, upTo boundary: Int, to exchange: UpstreamExchange) {
-        if heldBack == nil, boundary == buffer.readableBytes || !exchange.relaysEvents {
-            return exchange.received(buffer)
+    private func deliver(_ bytes: UnsafeRawBufferPointer, upTo boundary: Int, to exchange: UpstreamExchange) {
+        if heldBack == nil, boundary == bytes.count || !exchange.relaysEvents {
+            return exchange.received(bytes)
         }
         var whole = heldBack ?? ByteBuffer()
         if boundary > 0 || whole.readableBytes > Self.maximumHeldBytes {
-            let count = boundary > 0 ? boundary : buffer.readableBytes
-            if let slice = buffer.readSlice(length: count) { whole.writeImmutableBuffer(slice) }
-            exchange.received(whole)
-            heldBack = buffer.readableBytes > 0 ? buffer : nil
+            let count = boundary > 0 ? boundary : bytes.count
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[count...])
+            heldBack = rest.isEmpty ? nil : ByteBuffer(bytes: rest)
+            let head = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+            if whole.readableBytes == 0 {
+                exchange.received(head)
+            } else {
+                whole.writeBytes(head)
+                whole.withUnsafeReadableBytes { exchange.received($0) }
+            }
         } else {
-            whole.writeImmutableBuffer(buffer)
+            whole.writeBytes(bytes)
             heldBack = whole
         }
     }
@@ -263,12 +243,12 @@ package final class UpstreamConnection: ChannelDuplexHandler {
         guard phase == .body else { return }
         let exchange = take()
         phase = .idle
-        hasHeldRead = false
-        if keepAlive, !isOutputClosed, leftover == 0, context?.channel.isActive == true {
+        releaseReads()
+        if keepAlive, !isOutputClosed, leftover == 0, isOpen {
             becomesIdle()
             pool.release(self)
         } else {
-            close()
+            shut()
         }
         exchange?.ended()
     }

@@ -40,7 +40,7 @@ package struct UpstreamHead {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
         bytes.withUnsafeReadableBytes { raw in
-            let listed = scanned.fields.filter { HTTPResponseHeadScanner.equals(raw, $0.name, "connection") }
+            let listed = scanned.fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
             for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
                 if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
@@ -64,7 +64,7 @@ package struct UpstreamHead {
     /// The value of a field given in lower case; nil where it is absent.
     package func value(of name: StaticString) -> String? {
         bytes.withUnsafeReadableBytes { raw in
-            scanned.fields.first { HTTPResponseHeadScanner.equals(raw, $0.name, name) }
+            scanned.fields.first { HTTPFieldSyntax.equals(raw, $0.name, name) }
                 .map { String(decoding: raw[$0.value], as: UTF8.self) }
         }
     }
@@ -79,8 +79,8 @@ package class UpstreamExchange {
     /// Set while a raw event stream is relayed: an event that is not complete yet is held back, so that a stream can be
     /// ended well when its engine dies in the middle of one.
     package final var relaysEvents = false
-    /// Set while the client cannot take more; reads from the backend are held.
-    package final var isPaused = false
+    /// Whether the client cannot take more; reads from the backend are held.
+    package final private(set) var isPaused = false
     /// The loop's tick at the last byte; see ``LoopContext/tick``.
     package final var lastActivity = 0
     final weak var connection: UpstreamConnection?
@@ -92,10 +92,8 @@ package class UpstreamExchange {
 
     /// The answer's head; interim answers (1xx) are skipped.
     package func received(_ head: UpstreamHead) {}
-    /// Bytes of the body: as framed on the wire, or payload only where ``wantsPayload``.
-    package func received(_ bytes: ByteBuffer) {}
-    /// Everything that was readable has been delivered.
-    package func readComplete() {}
+    /// Bytes of the body, gone after the call: as framed on the wire, or payload only where ``wantsPayload``.
+    package func received(_ bytes: UnsafeRawBufferPointer) {}
     /// The answer is complete.
     package func ended() {}
     /// The exchange failed.
@@ -113,11 +111,17 @@ package class UpstreamExchange {
     /// An HTTP server sees a closed connection in both; only this tells whether it had finished before it saw it.
     package final func leave() { connection?.closeOutput() }
 
+    /// Holds reads from the backend.
+    package final func pause() {
+        isPaused = true
+        connection?.holdReads()
+    }
+
     /// Lets held reads go on.
     package final func resume() {
         guard isPaused else { return }
         isPaused = false
-        connection?.resumeReading()
+        connection?.releaseReads()
     }
 }
 
@@ -164,17 +168,13 @@ package final class CollectingExchange: UpstreamExchange {
     package override var wantsPayload: Bool { true }
     package override func received(_ head: UpstreamHead) { self.head = head }
 
-    package override func received(_ bytes: ByteBuffer) {
-        guard body.readableBytes + bytes.readableBytes <= limit else {
+    package override func received(_ bytes: UnsafeRawBufferPointer) {
+        guard body.readableBytes + bytes.count <= limit else {
             cancel()
             finish(.failure(.tooLarge))
             return
         }
-        if body.readableBytes == 0 {
-            body = bytes
-        } else {
-            body.writeImmutableBuffer(bytes)
-        }
+        body.writeBytes(bytes)
     }
 
     package override func ended() {

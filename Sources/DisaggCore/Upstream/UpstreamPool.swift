@@ -1,6 +1,5 @@
 package import Logging
 package import NIOCore
-internal import NIOPosix
 
 /// One event loop's connections to the backends. Never leaves its loop.
 package final class UpstreamPool {
@@ -9,7 +8,8 @@ package final class UpstreamPool {
     /// Idle connections kept for one backend.
     static let maximumIdlePerBackend = 1024
 
-    private let eventLoop: any EventLoop
+    private let reactor: Reactor
+    private let resolver: NameResolver
     private let connectTimeout: TimeAmount
     private let logger: Logger
     private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
@@ -18,10 +18,11 @@ package final class UpstreamPool {
     private(set) var isShutDown = false
 
     package init(
-        eventLoop: any EventLoop, connectTimeout: TimeAmount, logger: Logger = Logger(label: "disagg")
+        reactor: Reactor, connectTimeout: TimeAmount, logger: Logger = Logger(label: "disagg")
     ) {
         self.logger = logger
-        self.eventLoop = eventLoop
+        self.reactor = reactor
+        resolver = NameResolver(reactor: reactor)
         self.connectTimeout = connectTimeout
     }
 
@@ -74,14 +75,14 @@ package final class UpstreamPool {
         let oldest = NIODeadline.now() - Self.maximumIdle
         while let connection = idle[key]?.popLast() {
             if connection.isIdle, connection.idleSince >= oldest { return connection }
-            connection.close()
+            connection.shut()
         }
         return nil
     }
 
     func release(_ connection: UpstreamConnection) {
         guard !isShutDown, idle[ObjectIdentifier(connection.backend), default: []].count < Self.maximumIdlePerBackend
-        else { return connection.close() }
+        else { return connection.shut() }
         connection.wasPooled()
         idle[ObjectIdentifier(connection.backend), default: []].append(connection)
     }
@@ -100,7 +101,7 @@ package final class UpstreamPool {
     package func closeExpired() {
         let oldest = NIODeadline.now() - Self.maximumIdle
         for (_, connections) in idle {
-            for connection in connections where connection.idleSince < oldest { connection.close() }
+            for connection in connections where connection.idleSince < oldest { connection.shut() }
         }
     }
 
@@ -108,7 +109,7 @@ package final class UpstreamPool {
     package func shutDown() {
         isShutDown = true
         for (_, connections) in idle {
-            for connection in connections { connection.close() }
+            for connection in connections { connection.shut() }
         }
         idle = [:]
     }
@@ -116,47 +117,33 @@ package final class UpstreamPool {
     private func connect(
         to backend: BackendState, completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
     ) {
-        let connection = UpstreamConnection(backend: backend, pool: self)
-        connection.becomesIdle()
-        let bound = NIOLoopBound(connection, eventLoop: eventLoop)
-        let bootstrap = ClientBootstrap(group: eventLoop)
-            .connectTimeout(connectTimeout)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(bound.value)
-                }
-            }
-        let connecting =
-            if let address = backend.address {
-                bootstrap.connect(to: address)
-            } else {
-                bootstrap.connect(host: backend.backend.host, port: backend.backend.port)
-            }
-        connecting.assumeIsolated().whenComplete { result in
-            switch result {
-            case .success: completion(.success(connection))
-            case .failure(let error):
-                if backend.eject(for: BackendPool.ejection, at: .now()) {
-                    self.logger.warning(
-                        "backend cannot be connected, it is left out until it answers again",
-                        metadata: [
-                            "disagg.backend": "\(backend.backend.id)", "disagg.address": "\(backend.authority)",
-                            "disagg.error": "\(Self.describe(error))",
-                        ])
-                }
-                completion(.failure(.connect(Self.describe(error))))
-            }
+        if let address = backend.address { return connect(to: [address], of: backend, completion: completion) }
+        resolver.resolve(host: backend.backend.host, port: backend.backend.port) { [self] addresses in
+            connect(to: addresses, of: backend, completion: completion)
         }
     }
 
-    private static func describe(_ error: any Error) -> String {
-        switch error {
-        case let error as IOError: "\(error.errnoCode == ECONNREFUSED ? "connection refused" : error.description)"
-        case let error as NIOConnectionError:
-            error.connectionErrors.first.map { describe($0.error) } ?? "the host name does not resolve"
-        case ChannelError.connectTimeout: "no answer within the connect timeout"
-        default: "\(error)"
+    private func connect(
+        to addresses: [SocketAddress], of backend: BackendState,
+        completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
+    ) {
+        Connector.connect(to: addresses, reactor: reactor, timeout: connectTimeout) { [self] result in
+            switch result {
+            case .success(let source):
+                let connection = UpstreamConnection(adopting: source, backend: backend, pool: self)
+                connection.becomesIdle()
+                completion(.success(connection))
+            case .failure(let error):
+                if backend.eject(for: BackendPool.ejection, at: .now()) {
+                    logger.warning(
+                        "backend cannot be connected, it is left out until it answers again",
+                        metadata: [
+                            "disagg.backend": "\(backend.backend.id)", "disagg.address": "\(backend.authority)",
+                            "disagg.error": "\(error)",
+                        ])
+                }
+                completion(.failure(.connect(error.description)))
+            }
         }
     }
 }

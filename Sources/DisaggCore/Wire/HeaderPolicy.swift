@@ -12,17 +12,17 @@ package enum HeaderPolicy {
     ]
 
     /// Whether a client's request field goes to the engines.
-    package static func forwardsRequestField(_ name: String, connection: [String]) -> Bool {
-        for field in hopByHop where equals(name, field) { return false }
-        for field in ownRequestFields where equals(name, field) { return false }
-        return !connection.contains { $0.utf8.count == name.utf8.count && $0.lowercased() == name.lowercased() }
+    package static func forwardsRequestField(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
+        for field in hopByHop where HTTPFieldSyntax.equals(bytes, name, field) { return false }
+        for field in ownRequestFields where HTTPFieldSyntax.equals(bytes, name, field) { return false }
+        return true
     }
 
     /// Whether an engine's answer field goes to the client; framing is written anew.
     package static func forwardsResponseField(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
-        for field in hopByHop where HTTPResponseHeadScanner.equals(bytes, name, field) { return false }
-        return !HTTPResponseHeadScanner.equals(bytes, name, "content-length")
-            && !HTTPResponseHeadScanner.equals(bytes, name, "x-request-id")
+        for field in hopByHop where HTTPFieldSyntax.equals(bytes, name, field) { return false }
+        return !HTTPFieldSyntax.equals(bytes, name, "content-length")
+            && !HTTPFieldSyntax.equals(bytes, name, "x-request-id")
     }
 
     /// Whether a connection field's value names another field, which then is hop-by-hop too (RFC 9110 §7.6.1).
@@ -34,14 +34,6 @@ package enum HeaderPolicy {
             let token = part.drop { $0 == 0x20 || $0 == 0x09 }
             return token.count >= name.count && zip(token, name).allSatisfy { lower($0) == lower($1) }
                 && token.dropFirst(name.count).allSatisfy { $0 == 0x20 || $0 == 0x09 }
-        }
-    }
-
-    /// Whether a name equals a lower-case ASCII text, upper case folded.
-    package static func equals(_ name: String, _ text: StaticString) -> Bool {
-        var name = name
-        return name.withUTF8 { utf8 in
-            HTTPResponseHeadScanner.equals(UnsafeRawBufferPointer(utf8), 0..<utf8.count, text)
         }
     }
 }

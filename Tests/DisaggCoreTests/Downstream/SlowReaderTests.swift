@@ -85,7 +85,7 @@ struct ConnectionEndTests {
     private final class LargeAnswers: ClientRequestHandler {
         static let bytes = 12 << 20
         let served: NIOLockedValueBox<Int>
-        var connections: [ObjectIdentifier: DownstreamHandler] = [:]
+        var connections: [ObjectIdentifier: DownstreamConnection] = [:]
 
         init(served: NIOLockedValueBox<Int>) { self.served = served }
 
@@ -96,33 +96,34 @@ struct ConnectionEndTests {
             served.withLockedValue { $0 += 1 }
             return nil
         }
-        func opened(_ connection: DownstreamHandler) { connections[ObjectIdentifier(connection)] = connection }
-        func closed(_ connection: DownstreamHandler) { connections[ObjectIdentifier(connection)] = nil }
+        func opened(_ connection: DownstreamConnection) { connections[ObjectIdentifier(connection)] = connection }
+        func closed(_ connection: DownstreamConnection) { connections[ObjectIdentifier(connection)] = nil }
     }
 
     private func withListener(
         _ body: (
             _ port: Int, _ served: NIOLockedValueBox<Int>,
-            _ onLoop: (@escaping @Sendable (DownstreamHandler) -> Void) async throws -> Void
+            _ onLoop: (@escaping @Sendable (DownstreamConnection) -> Void) async throws -> Void
         )
             async throws -> Void
     ) async throws {
-        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let reactor = try Reactor(name: "test")
         let served = NIOLockedValueBox(0)
-        let handler = try await eventLoop.submit { NIOLoopBound(LargeAnswers(served: served), eventLoop: eventLoop) }
+        let handler = try await reactor.submit { NIOLoopBound(LargeAnswers(served: served), eventLoop: reactor) }
             .get()
-        let bound = try await eventLoop.submit {
-            NIOLoopBound(handler.value as any ClientRequestHandler, eventLoop: eventLoop)
+        let bound = try await reactor.submit {
+            NIOLoopBound(handler.value as any ClientRequestHandler, eventLoop: reactor)
         }.get()
         let limits = DownstreamLimits(bodyBytes: 1_000, headBytes: 1_000, readTimeout: .seconds(30))
         let listener = try await DownstreamListener.bind(
-            to: Endpoint(host: "127.0.0.1", port: 0), limits: limits, handlers: [bound], eventLoops: [eventLoop])
-        try await body(listener.localAddress?.port ?? 0, served) { action in
-            try await eventLoop.submit {
+            to: Endpoint(host: "127.0.0.1", port: 0), limits: limits, handlers: [bound], reactors: [reactor])
+        try await body(listener.port, served) { action in
+            try await reactor.submit {
                 for connection in Array(handler.value.connections.values) { action(connection) }
             }.get()
         }
         await listener.close()
+        await reactor.stop()
     }
 
     @Test(

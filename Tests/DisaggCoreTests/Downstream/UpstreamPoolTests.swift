@@ -1,5 +1,4 @@
 import NIOCore
-import NIOPosix
 import Testing
 
 @testable import DisaggCore
@@ -10,11 +9,11 @@ struct UpstreamPoolTests {
         "a connection that waited in the pool before its first request is stale where the engine closes it unanswered")
     func neverUsedConnection() async throws {
         let server = try await ScriptedServer { _, _, _ in .sendAndClose([]) }
-        let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
+        let reactor = try Reactor(name: "test")
         let backend = BackendState(Backend(id: "decode-0", role: .decode, host: "127.0.0.1", port: server.port))
-        let promise = eventLoop.makePromise(of: String.self)
-        let pool = try await eventLoop.submit {
-            let pool = UpstreamPool(eventLoop: eventLoop, connectTimeout: .seconds(10))
+        let promise = reactor.makePromise(of: String.self)
+        let pool = try await reactor.submit {
+            let pool = UpstreamPool(reactor: reactor, connectTimeout: .seconds(10))
             pool.checkReachable(backend) { _ in
                 let exchange = CollectingExchange { result in
                     switch result {
@@ -25,10 +24,11 @@ struct UpstreamPoolTests {
                 pool.send(
                     head: ByteBuffer(string: "GET / HTTP/1.1\r\n\r\n"), body: [], to: backend, for: exchange)
             }
-            return NIOLoopBound(pool, eventLoop: eventLoop)
+            return NIOLoopBound(pool, eventLoop: reactor)
         }.get()
         #expect(try await promise.futureResult.get() == "\(UpstreamFailure.staleConnection)")
-        try await eventLoop.submit { pool.value.shutDown() }.get()
+        try await reactor.submit { pool.value.shutDown() }.get()
+        await reactor.stop()
         await server.shutdown()
     }
 }

@@ -2,7 +2,6 @@ import ArgumentParser
 import DisaggCore
 import Hummingbird
 import Logging
-import NIOPosix
 
 /// A Hummingbird application with routes of its own, and the OpenAI API of a prefill/decode deployment beside them.
 @main
@@ -20,10 +19,7 @@ struct EmbeddingServer: AsyncParsableCommand {
 
     func run() async throws {
         let logger = Logger(label: "hummingbird-embedding")
-        // One group of event loops for clients and engines.
-        let group = MultiThreadedEventLoopGroup.singleton
-        let disagg = try DisaggRouter(
-            deployment: Deployment(contentsOf: config), eventLoopGroup: group, logger: logger)
+        let disagg = try DisaggRouter(deployment: Deployment(contentsOf: config), logger: logger)
 
         let router = Router()
         router.get("/") { _, _ in "This application also serves \(disagg.deployment.model) at /v1.\n" }
@@ -34,7 +30,6 @@ struct EmbeddingServer: AsyncParsableCommand {
             configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
             // Started before the server and stopped after it: requests under way find their engines until the end.
             services: [disagg],
-            eventLoopGroupProvider: .shared(group),
             logger: logger)
         try await application.runService()
     }

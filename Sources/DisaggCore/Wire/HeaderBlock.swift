@@ -1,0 +1,58 @@
+package import NIOCore
+
+/// Header fields as they came over the wire: their bytes, and where each name and value lies in them.
+package struct HeaderBlock: Sendable {
+    private var bytes: ByteBuffer
+    private var fields: [ScannedField]
+
+    /// No fields.
+    package init() {
+        bytes = ByteBuffer()
+        fields = []
+    }
+
+    /// The fields of a scanned head.
+    ///
+    /// - Parameter bytes: what the fields' offsets count in.
+    package init(bytes: ByteBuffer, fields: [ScannedField]) {
+        self.bytes = bytes
+        self.fields = fields
+    }
+
+    /// Appends a field.
+    package mutating func add(name: String, value: String) {
+        let start = bytes.readableBytes
+        let nameLength = bytes.writeString(name)
+        let valueLength = bytes.writeString(value)
+        fields.append(
+            ScannedField(
+                name: start..<start + nameLength,
+                value: start + nameLength..<start + nameLength + valueLength))
+    }
+
+    /// The value of the first field with a name given in lower case.
+    package func first(_ name: StaticString) -> String? {
+        bytes.withUnsafeReadableBytes { raw in
+            fields.first { HTTPFieldSyntax.equals(raw, $0.name, name) }
+                .map { String(decoding: raw[$0.value], as: UTF8.self) }
+        }
+    }
+
+    /// Appends `name: value\r\n` lines of what an engine may see: neither hop-by-hop fields nor those the proxy writes
+    /// itself (RFC 9110 §7.6.1).
+    package func writeForwarded(to lines: inout ByteBuffer) {
+        bytes.withUnsafeReadableBytes { raw in
+            let listed = fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
+            for field in fields where HeaderPolicy.forwardsRequestField(raw, field.name) {
+                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
+                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
+                lines.writeStaticString(": ")
+                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
+                lines.writeStaticString("\r\n")
+            }
+        }
+    }
+
+    /// Bytes of names and values.
+    package var byteCount: Int { bytes.readableBytes }
+}
