@@ -40,7 +40,7 @@ package struct UpstreamHead {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
         bytes.withUnsafeReadableBytes { raw in
-            let listed = scanned.fields.filter { HTTPResponseHeadScanner.equals(raw, $0.name, "connection") }
+            let listed = scanned.fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
             for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
                 if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
@@ -64,7 +64,7 @@ package struct UpstreamHead {
     /// The value of a field given in lower case; nil where it is absent.
     package func value(of name: StaticString) -> String? {
         bytes.withUnsafeReadableBytes { raw in
-            scanned.fields.first { HTTPResponseHeadScanner.equals(raw, $0.name, name) }
+            scanned.fields.first { HTTPFieldSyntax.equals(raw, $0.name, name) }
                 .map { String(decoding: raw[$0.value], as: UTF8.self) }
         }
     }

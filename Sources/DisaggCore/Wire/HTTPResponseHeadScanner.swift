@@ -12,17 +12,11 @@ package enum BodyFraming: Sendable, Equatable {
 
 /// The head of an engine's answer, as offsets into the bytes it was found in.
 package struct ScannedResponseHead: Sendable, Equatable {
-    /// One header field.
-    package struct Field: Sendable, Equatable {
-        package var name: Range<Int>
-        package var value: Range<Int>
-    }
-
     /// 100...599.
     package var status = 0
     /// The minor version of HTTP/1.
     package var minorVersion = 1
-    package var fields: [Field] = []
+    package var fields: [ScannedField] = []
     package var framing = BodyFraming.untilClose
     /// Whether the connection may carry another exchange after this one.
     package var keepAlive = true
@@ -90,24 +84,28 @@ package enum HTTPResponseHeadScanner {
         var close = false
         head.fields.reserveCapacity(8)
         while index < end - 2 {
-            let stop = lineEnd(bytes, index, end)
-            guard let field = parseField(bytes, index, stop) else { return .malformed("malformed header field") }
-            if equals(bytes, field.name, "content-length") {
-                guard let value = parseLength(bytes, field.value), length == nil || length == value else {
+            let field: ScannedField
+            switch HTTPFieldSyntax.readField(bytes, index) {
+            case .field(let found, let next): (field, index) = (found, next)
+            case .malformed(let reason): return .malformed(reason)
+            case .needsMore: return .malformed("malformed header field")
+            }
+            if HTTPFieldSyntax.equals(bytes, field.name, "content-length") {
+                guard let value = HTTPFieldSyntax.parseLength(bytes, field.value), length == nil || length == value
+                else {
                     return .malformed("malformed or contradicting content-length")
                 }
                 length = value
-            } else if equals(bytes, field.name, "transfer-encoding") {
-                if equals(bytes, field.value, "chunked") { chunked = true } else { otherCoding = true }
-            } else if equals(bytes, field.name, "connection") {
-                if containsToken(bytes, field.value, "close") {
+            } else if HTTPFieldSyntax.equals(bytes, field.name, "transfer-encoding") {
+                if HTTPFieldSyntax.equals(bytes, field.value, "chunked") { chunked = true } else { otherCoding = true }
+            } else if HTTPFieldSyntax.equals(bytes, field.name, "connection") {
+                if HTTPFieldSyntax.containsToken(bytes, field.value, "close") {
                     close = true
-                } else if containsToken(bytes, field.value, "keep-alive") {
+                } else if HTTPFieldSyntax.containsToken(bytes, field.value, "keep-alive") {
                     head.keepAlive = true
                 }
             }
             head.fields.append(field)
-            index = stop + 2
         }
         guard !otherCoding else { return .malformed("transfer coding other than chunked") }
         guard !(chunked && length != nil) else { return .malformed("both content-length and chunked") }
@@ -130,63 +128,5 @@ package enum HTTPResponseHeadScanner {
         var index = start
         while index < end - 1, !(bytes[index] == 0x0D && bytes[index + 1] == 0x0A) { index += 1 }
         return index
-    }
-
-    private static func parseField(
-        _ bytes: UnsafeRawBufferPointer, _ start: Int, _ stop: Int
-    ) -> ScannedResponseHead.Field? {
-        var colon = start
-        while colon < stop, bytes[colon] != UInt8(ascii: ":") {
-            // A name is a token; space before the colon and line folding are refused (RFC 9112 §5.1, §5.2).
-            guard bytes[colon] > 0x20, bytes[colon] < 0x7F else { return nil }
-            colon += 1
-        }
-        guard colon > start, colon < stop else { return nil }
-        var first = colon + 1
-        var last = stop
-        while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
-        while last > first, bytes[last - 1] == 0x20 || bytes[last - 1] == 0x09 { last -= 1 }
-        for index in first..<last where bytes[index] < 0x20 && bytes[index] != 0x09 { return nil }
-        return .init(name: start..<colon, value: first..<last)
-    }
-
-    private static func parseLength(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int? {
-        guard !range.isEmpty, range.count <= 15 else { return nil }
-        var value = 0
-        for index in range {
-            guard JSONScanner.isDigit(bytes[index]) else { return nil }
-            value = value * 10 + Int(bytes[index]) - 0x30
-        }
-        return value
-    }
-
-    /// Whether a range equals a lower-case ASCII text, upper case folded.
-    package static func equals(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ text: StaticString) -> Bool {
-        guard range.count == text.utf8CodeUnitCount else { return false }
-        let expected = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-        for offset in 0..<range.count {
-            let byte = bytes[range.lowerBound + offset]
-            let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-            if lower != expected[offset] { return false }
-        }
-        return true
-    }
-
-    /// Whether a comma-separated list holds a lower-case token.
-    package static func containsToken(
-        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ token: StaticString
-    ) -> Bool {
-        var start = range.lowerBound
-        while start < range.upperBound {
-            var stop = start
-            while stop < range.upperBound, bytes[stop] != UInt8(ascii: ",") { stop += 1 }
-            var first = start
-            var last = stop
-            while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
-            while last > first, bytes[last - 1] == 0x20 || bytes[last - 1] == 0x09 { last -= 1 }
-            if equals(bytes, first..<last, token) { return true }
-            start = stop + 1
-        }
-        return false
     }
 }

@@ -20,9 +20,9 @@ package enum HeaderPolicy {
 
     /// Whether an engine's answer field goes to the client; framing is written anew.
     package static func forwardsResponseField(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
-        for field in hopByHop where HTTPResponseHeadScanner.equals(bytes, name, field) { return false }
-        return !HTTPResponseHeadScanner.equals(bytes, name, "content-length")
-            && !HTTPResponseHeadScanner.equals(bytes, name, "x-request-id")
+        for field in hopByHop where HTTPFieldSyntax.equals(bytes, name, field) { return false }
+        return !HTTPFieldSyntax.equals(bytes, name, "content-length")
+            && !HTTPFieldSyntax.equals(bytes, name, "x-request-id")
     }
 
     /// Whether a connection field's value names another field, which then is hop-by-hop too (RFC 9110 §7.6.1).
@@ -41,7 +41,7 @@ package enum HeaderPolicy {
     package static func equals(_ name: String, _ text: StaticString) -> Bool {
         var name = name
         return name.withUTF8 { utf8 in
-            HTTPResponseHeadScanner.equals(UnsafeRawBufferPointer(utf8), 0..<utf8.count, text)
+            HTTPFieldSyntax.equals(UnsafeRawBufferPointer(utf8), 0..<utf8.count, text)
         }
     }
 }
