@@ -119,7 +119,7 @@ private final class ConnectAttempt: ReactorSource {
         super.init(reactor: reactor, descriptor: try SocketOptions.makeStreamSocket(for: address))
         SocketOptions.set(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, 1)
         let code = address.withSockAddr { pointer, size in
-            Glibc.connect(descriptor, pointer, socklen_t(size)) == 0 ? 0 : errno
+            connect(descriptor, pointer, socklen_t(size)) == 0 ? 0 : errno
         }
         guard code == 0 || code == EINPROGRESS || code == EINTR else { throw SocketError("connect", code) }
         guard reactor.add(self, events: .writable) else { throw SocketError("watch a socket", errno) }

@@ -29,8 +29,10 @@ package final class Reactor: EventLoop, @unchecked Sendable {
         var isStopped = false
     }
 
-    private let poller: CInt
-    private let wake: CInt
+    /// -1 once the loop has ended.
+    private var poller: CInt
+    private var wake: CInt
+    private let afterEnd = NIOLock()
     private let mailbox = NIOLockedValueBox(Mailbox())
     private let hasMail = Atomic<Bool>(false)
     private let thread = Atomic<UInt>(0)
@@ -55,7 +57,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
         wake = eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK))
         guard wake >= 0 else {
             let code = errno
-            Glibc.close(poller)
+            SystemCall.close(poller)
             throw SocketError("create an event descriptor", code)
         }
         receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
@@ -154,22 +156,23 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private func end() {
         for source in sources { source?.close() }
         // What was queued meanwhile still runs, so that nobody waits for ever.
-        while true {
-            let tasks = mailbox.withLockedValue { box in
-                defer { box.tasks = [] }
-                if box.tasks.isEmpty, local.isEmpty { box.isStopped = true }
-                return box.tasks
+        timers.close()
+        var mayHaveMore = true
+        while mayHaveMore {
+            runTasks()
+            mayHaveMore = mailbox.withLockedValue { box in
+                guard box.tasks.isEmpty, local.isEmpty else { return true }
+                box.isStopped = true
+                // Under the lock that `execute` writes under: nobody writes to what has been closed.
+                SystemCall.close(wake)
+                SystemCall.close(poller)
+                wake = -1
+                poller = -1
+                return false
             }
-            let mine = local
-            local = []
-            if tasks.isEmpty, mine.isEmpty { break }
-            for task in tasks { task() }
-            for task in mine { task() }
         }
-        timers.failAll()
         sources = []
-        Glibc.close(wake)
-        Glibc.close(poller)
+        thread.store(0, ordering: .releasing)
         whenStopped.open()
     }
 
@@ -233,17 +236,28 @@ package final class Reactor: EventLoop, @unchecked Sendable {
             local.append(task)
             return
         }
-        let (isFirst, isStopped) = mailbox.withLockedValue { box in
-            guard !box.isStopped else { return (false, true) }
+        let isStopped = mailbox.withLockedValue { box in
+            guard !box.isStopped else { return true }
             box.tasks.append(task)
             hasMail.store(true, ordering: .releasing)
-            return (box.tasks.count == 1, false)
+            if box.tasks.count == 1 {
+                var one: UInt64 = 1
+                _ = write(wake, &one, 8)
+            }
+            return false
         }
-        // As NIO does: what comes after the end runs where it is, instead of never.
-        if isStopped { return task() }
-        guard isFirst else { return }
-        var one: UInt64 = 1
-        _ = write(wake, &one, 8)
+        if isStopped { runAfterEnd(task) }
+    }
+
+    /// Runs what comes after the end on the caller's thread, as if it were the loop's: whoever waits for it gets an
+    /// error from what it finds closed, instead of waiting for ever.
+    private func runAfterEnd(_ task: () -> Void) {
+        afterEnd.withLock {
+            thread.store(UInt(pthread_self()), ordering: .releasing)
+            task()
+            while !local.isEmpty { runTasks() }
+            thread.store(0, ordering: .releasing)
+        }
     }
 
     package func scheduleTask<T>(

@@ -33,7 +33,7 @@ package class ReactorSource {
         self.descriptor = descriptor
     }
 
-    deinit { if descriptor >= 0 { _ = Glibc.close(descriptor) } }
+    deinit { if descriptor >= 0 { SystemCall.close(descriptor) } }
 
     /// The descriptor is ready; called by the reactor.
     func ready(_ events: ReadyEvents) {}
@@ -44,7 +44,7 @@ package class ReactorSource {
         // The table may hold the last reference.
         withExtendedLifetime(self) {
             reactor.remove(self)
-            _ = Glibc.close(descriptor)
+            SystemCall.close(descriptor)
             descriptor = -1
         }
     }

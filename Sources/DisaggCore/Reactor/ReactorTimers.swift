@@ -26,6 +26,7 @@ struct ReactorTimers {
 
     private var heap = Heap<Entry>()
     private var timers: [UInt64: Timer] = [:]
+    private var isClosed = false
 
     static func makeID() -> UInt64 { lastID.wrappingAdd(1, ordering: .relaxed).newValue }
 
@@ -38,6 +39,7 @@ struct ReactorTimers {
     var next: NIODeadline? { heap.min?.deadline }
 
     mutating func add(_ timer: Timer, id: UInt64, at deadline: NIODeadline) {
+        guard !isClosed else { return timer.fail() }
         timers[id] = timer
         heap.insert(Entry(deadline: deadline, id: id))
     }
@@ -58,8 +60,9 @@ struct ReactorTimers {
         return nil
     }
 
-    /// Ends every task without running it.
-    mutating func failAll() {
+    /// Ends every task without running it, and those to come.
+    mutating func close() {
+        isClosed = true
         let all = timers
         timers = [:]
         heap = Heap()

@@ -155,7 +155,7 @@ package class StreamSocket: ReactorSource {
             // What waits for the kernel already is sent when it is ready.
             return interest.contains(.writable) ? checkHighWater() : flush()
         }
-        let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, CInt(MSG_NOSIGNAL))
+        let count = SystemCall.send(descriptor, bytes)
         if count == bytes.count { return }
         if count < 0, errno != EAGAIN, errno != EINTR { return broke(errno) }
         enqueue(ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[max(0, count)...])))
@@ -192,7 +192,7 @@ package class StreamSocket: ReactorSource {
     private final func sendOutput() -> Int {
         if output.count == 1 {
             return output[0].withUnsafeReadableBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+                SystemCall.send(descriptor, $0)
             }
         }
         let count = min(output.count, Self.maximumVectors)

@@ -77,8 +77,11 @@ struct ReactorTests {
         await reactor.stop()
         await #expect(throws: EventLoopError.self) { try await scheduled.futureResult.get() }
         let ran = NIOLockedValueBox(false)
-        reactor.execute { ran.withLockedValue { $0 = true } }
+        reactor.execute { reactor.execute { ran.withLockedValue { $0 = reactor.inEventLoop } } }
         #expect(ran.withLockedValue { $0 })
+        await #expect(throws: EventLoopError.self) {
+            try await reactor.scheduleTask(in: .milliseconds(1)) {}.futureResult.get()
+        }
     }
 
     @Test("a stopped loop leaves no descriptor and no thread behind")
