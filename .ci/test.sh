@@ -11,7 +11,7 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 logs=$root/.build/ci-logs
 
-quick_steps=(scripts format rooms crash-paths links build test release libraries readme)
+quick_steps=(scripts format rooms crash-paths links build test release libraries readme benchmarks)
 slow_steps=(fuzz embedding clients)
 
 # --- the steps ---------------------------------------------------------------------------------------------------------
@@ -42,6 +42,9 @@ step_release() { quietly release.log ./disagg build; }
 step_libraries() { .ci/check-libraries; }
 
 step_readme() { .ci/check-readme; }
+
+# Counts instructions and allocations, which a busy machine does not change.
+step_benchmarks() { Tests/Benchmarks/run.sh; }
 
 # The tests whose names contain Fuzz, with many more random inputs than in the quick run.
 step_fuzz() {
