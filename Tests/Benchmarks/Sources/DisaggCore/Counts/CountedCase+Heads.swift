@@ -1,5 +1,5 @@
+internal import HTTPTypes
 internal import NIOCore
-internal import NIOHTTP1
 
 /// Heads of requests and answers.
 extension CountedCase {
@@ -14,7 +14,7 @@ extension CountedCase {
                 let writer = RequestHeadWriter(clientHeaders, requestID: "00001f2e3d4c5b6a79880123456789abcdef")
                 let backend = CountedInput.proxy(.nixl).pool.decode[0]
                 return {
-                    keep(writer.head(method: .POST, target: "/v1/completions", backend: backend, bodyBytes: 30_200))
+                    keep(writer.head(method: .post, target: "/v1/completions", backend: backend, bodyBytes: 30_200))
                 }
             },
             CountedCase("head.answer-scan") {
@@ -33,8 +33,8 @@ extension CountedCase {
         ]
     }
 
-    private static var clientHeaders: HTTPHeaders {
-        var headers = HTTPHeaders()
+    private static var clientHeaders: HeaderBlock {
+        var headers = HeaderBlock()
         for (name, value) in [
             ("Host", "127.0.0.1:9000"), ("Accept-Encoding", "gzip, deflate"), ("Connection", "keep-alive"),
             ("Accept", "application/json"), ("Content-Type", "application/json"),
