@@ -30,7 +30,9 @@ extension BenchMeasurement {
         members += latencies.map { ("\($0.name.lowercased())_ms", Self.distribution($0.histogram)) }
         members += [
             ("connect_ms", Self.distribution(tally.connect)), ("arrival_lag_ms", Self.distribution(tally.lag)),
-            ("generator_cpu_share", BenchFormat.fixed(generatorCPUShare, 4)), ("process", processJSON),
+            ("generator_cpu_share", BenchFormat.fixed(generatorCPUShare, 4)),
+            ("generator_wait_share", generatorWaitShare.map { BenchFormat.fixed($0, 4) } ?? "null"),
+            ("process", processJSON),
         ]
         return Self.object(members) + "\n"
     }

@@ -85,6 +85,11 @@ extension BenchMeasurement {
                 "the load generator used \(BenchFormat.fixed(generatorCPUShare * 100, 0)) % of a core: it, not the server, "
                     + "may have been the limit")
         }
+        if let share = generatorWaitShare, share > 0.15, tally.succeeded > 0 {
+            notes.append(
+                "the load generator waited \(BenchFormat.fixed(share * 100, 0)) % of the time for a CPU: others on this "
+                    + "machine are in the latencies")
+        }
         if let lag = tally.lag.percentile(99), lag > 50_000_000 {
             notes.append(
                 "arrivals were sent up to \(BenchFormat.milliseconds(Double(lag))) ms late (p99): --concurrency or this "

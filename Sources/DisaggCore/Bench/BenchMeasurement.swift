@@ -20,6 +20,8 @@ package struct BenchMeasurement: Sendable {
     package var process: Process?
     /// CPU time this program took, as a part of one core: near 1 it is the load generator that is measured.
     package var generatorCPUShare = 0.0
+    /// The part of the time in which its thread was ready and had no CPU, for others had it.
+    package var generatorWaitShare: Double?
 
     package var seconds: Double { Double(tally.nanoseconds) / 1e9 }
     package var requestsPerSecond: Double { rate(tally.succeeded) }

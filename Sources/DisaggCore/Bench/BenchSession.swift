@@ -33,6 +33,7 @@ final class BenchSession {
     private var active: [ObjectIdentifier: BenchExchange] = [:]
     private var connecting = 0
     private var connections = 0
+    private var waitBefore: Int?
     private var waiting: Deque<BenchExchange> = []
     private var source = BenchLoad.idle
     private var isFilling = false
@@ -105,6 +106,7 @@ final class BenchSession {
         phase = .measured
         tally = BenchTally()
         control.meter?.begin()
+        waitBefore = ProcessUsage.threadWait()
         source = .measured(settings, now: Self.now())
         fill()
     }
@@ -115,7 +117,12 @@ final class BenchSession {
         control.meter?.end()
         // Those of the warm-up are used again.
         tally.connections = connections
-        end(.done(BenchMeasurement(settings: settings, model: model, tally: tally, process: control.meter?.result)))
+        var measurement = BenchMeasurement(
+            settings: settings, model: model, tally: tally, process: control.meter?.result)
+        if let before = waitBefore, let after = ProcessUsage.threadWait(), tally.nanoseconds > 0 {
+            measurement.generatorWaitShare = Double(after - before) / Double(tally.nanoseconds)
+        }
+        end(.done(measurement))
     }
 
     private func end(_ outcome: Outcome) {

@@ -31,6 +31,14 @@ struct ProcessUsage: Sendable {
     /// Whether there is such a process.
     static func exists(_ process: Int32) -> Bool { contents("/proc/\(process)/stat") != nil }
 
+    /// How long the calling thread was ready to run and had no CPU, in nanoseconds; nil where the kernel does not say.
+    static func threadWait() -> Int? {
+        guard let fields = contents("/proc/thread-self/schedstat")?.split(separator: " "), fields.count > 1 else {
+            return nil
+        }
+        return Int(fields[1])
+    }
+
     private mutating func add(_ process: Int32) {
         guard let fields = Self.statFields(process), fields.count > 14 else { return }
         // Fields 14 to 17 of proc(5), counted from the third one: utime, stime, cutime, cstime.
