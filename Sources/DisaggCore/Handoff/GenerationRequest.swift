@@ -12,8 +12,8 @@ package struct GenerationRequest: Sendable {
     package enum PromptShape: Sendable { case absent, text, tokens, many }
 
     package let endpoint: Endpoint
-    package let body: ByteBuffer
-    package let table: JSONMemberTable
+    package private(set) var body: ByteBuffer
+    package private(set) var table: JSONMemberTable
     /// Whether the client asked for a stream.
     package let isStream: Bool
     /// Choices asked for; nil where the field is there and no integer, which the engine shall judge.
@@ -49,6 +49,12 @@ package struct GenerationRequest: Sendable {
         hasUnreadableTokenLimit = tokenLimit == nil && reader.isPresent(limitName)
         minimumTokens = reader.int("min_tokens") ?? 0
         promptShape = reader.promptShape()
+    }
+
+    /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.
+    package mutating func forgetBody() {
+        body = ByteBuffer()
+        table = JSONMemberTable()
     }
 
     /// Reads single members.

@@ -21,6 +21,9 @@ package struct JSONMemberTable: Sendable {
     /// Offset of the object's closing brace.
     private(set) var close = 0
 
+    /// No members.
+    package init() {}
+
     /// Scans a whole body.
     ///
     /// - Throws: ``JSONSyntaxError`` where the body is not one JSON object with optional white space around it.
