@@ -45,6 +45,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private var freeSlots: [Int] = []
     private var retiredSlots: [Int] = []
     private var mustStop = false
+    private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Reactor.maximumEvents)
     /// Where sockets are read into; valid until the next read.
     let receiveBuffer: UnsafeMutableRawBufferPointer
 
@@ -75,7 +76,10 @@ package final class Reactor: EventLoop, @unchecked Sendable {
         thread.store(UInt(pthread_self()), ordering: .releasing)
     }
 
-    deinit { receiveBuffer.deallocate() }
+    deinit {
+        receiveBuffer.deallocate()
+        events.deallocate()
+    }
 
     private func startThread(name: String) throws {
         final class Start {
@@ -116,18 +120,16 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     /// Runs what is queued, waits for events or the next timer, and deals with what came.
     package func turn() {
         runTasks()
-        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.maximumEvents) { events in
-            let count = epoll_wait(poller, events.baseAddress, CInt(events.count), waitMilliseconds())
-            var index = 0
-            while index < count {
-                let event = events[index]
-                index += 1
-                if event.data.u64 == Self.wakeSlot {
-                    var ignored: UInt64 = 0
-                    _ = read(wake, &ignored, 8)
-                } else {
-                    sources[Int(truncatingIfNeeded: event.data.u64)]?.ready(ReadyEvents(rawValue: event.events))
-                }
+        let count = epoll_wait(poller, events.baseAddress, CInt(events.count), waitMilliseconds())
+        var index = 0
+        while index < count {
+            let event = events[index]
+            index += 1
+            if event.data.u64 == Self.wakeSlot {
+                var ignored: UInt64 = 0
+                _ = read(wake, &ignored, 8)
+            } else {
+                sources[Int(truncatingIfNeeded: event.data.u64)]?.ready(ReadyEvents(rawValue: event.events))
             }
         }
         // A slot is given anew only when no event of this batch can mean its former source.

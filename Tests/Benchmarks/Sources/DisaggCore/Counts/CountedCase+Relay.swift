@@ -12,7 +12,7 @@ extension CountedCase {
             CountedCase("relay.token") {
                 let rig = try RelayRig()
                 try rig.openStream()
-                let token = try RelayRig.chunk(of: CountedInput.tokenEvent())
+                let token = try RelayRig.chunk(of: CountedInput.eventBytes())
                 return { rig.relay(token) }
             },
             CountedCase("request.short-nixl") {
@@ -59,6 +59,8 @@ private final class RelayRig {
     }
 
     init() throws {
+        // Should an event that is waited for never come.
+        alarm(120)
         reactor = try Reactor()
         (prefillListener, decodeListener) = (try Self.listen(), try Self.listen())
         var deployment = Deployment()
@@ -79,10 +81,11 @@ private final class RelayRig {
             limits: DownstreamLimits(bodyBytes: 1 << 20, headBytes: 1 << 16, readTimeout: .hours(1)))
         // The engines' connections are made by the first request, and kept.
         send(client, Self.request)
-        prefill = answerFirst(prefillListener, Self.prefillAnswer)
-        decode = answerFirst(decodeListener, Self.decodeAnswer)
-        reactor.turn()
-        receive(client)
+        // Read the request and connect to the decoder; then to the prefill engine; then send.
+        for _ in 0..<3 { reactor.turn() }
+        prefill = accept(prefillListener, nil, nil)
+        decode = accept(decodeListener, nil, nil)
+        answerRequest()
     }
 
     private static func listen() throws -> CInt {
@@ -92,17 +95,6 @@ private final class RelayRig {
         _ = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
         guard Glibc.listen(descriptor, 8) == 0 else { throw CountedInput.Failure(description: "no listener") }
         return descriptor
-    }
-
-    private func answerFirst(_ listener: CInt, _ answer: [UInt8]) -> CInt {
-        // Accept the client's request, connect, send.
-        reactor.turn()
-        reactor.turn()
-        let engine = accept(listener, nil, nil)
-        reactor.turn()
-        receive(engine)
-        send(engine, answer)
-        return engine
     }
 
     private func send(_ descriptor: CInt, _ bytes: [UInt8]) {
@@ -117,6 +109,10 @@ private final class RelayRig {
     func shortRequest() {
         send(client, Self.request)
         reactor.turn()
+        answerRequest()
+    }
+
+    private func answerRequest() {
         receive(prefill)
         send(prefill, Self.prefillAnswer)
         reactor.turn()
@@ -134,7 +130,7 @@ private final class RelayRig {
         send(prefill, Self.prefillAnswer)
         reactor.turn()
         receive(decode)
-        send(decode, Self.streamHead + Self.chunk(of: try CountedInput.tokenEvent()))
+        send(decode, Self.streamHead + Self.chunk(of: try CountedInput.eventBytes()))
         reactor.turn()
         receive(client)
     }
