@@ -17,9 +17,10 @@ struct DisaggLaunch: AsyncParsableCommand {
               disagg-launch up xpyd --dry-run       show what would be started
               disagg-launch preset 1p1d > my.yaml   a deployment file to edit
               disagg-launch up my.yaml              start it
+              disagg-launch bench http://127.0.0.1:9000   measure it
             """,
         version: DisaggVersion.current,
-        subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self])
+        subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self, BenchCommand.self])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {
@@ -35,6 +36,9 @@ struct DisaggLaunch: AsyncParsableCommand {
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
         } catch let error as LaunchError {
+            Terminal.writeError("error: \(error)\n")
+            Glibc.exit(error.exitStatus)
+        } catch let error as BenchError {
             Terminal.writeError("error: \(error)\n")
             Glibc.exit(error.exitStatus)
         } catch {

@@ -53,8 +53,12 @@ struct SimulateCommand: AsyncParsableCommand {
     var speed = 1.0
     @Option(help: "Step times: h200-llama-3.1-8b or h200-llama-3.1-8b-eager.")
     var timing = TimingTable.h200Llama8B.name
+    @Option(help: "Milliseconds of every step, prefills included, in place of --timing and --speed: a steady pace.")
+    var stepMs: Double?
     @Option(help: "How often a step ends the text, 0...1.")
     var endProbability = 0.02
+    @Flag(help: "Write each token's number in place of its text; bench --check-order follows them.")
+    var numberTokens = false
 
     func validate() throws {
         guard TimingTable.all.contains(where: { $0.name == timing }) else {
@@ -62,6 +66,9 @@ struct SimulateCommand: AsyncParsableCommand {
             throw ValidationError("--timing: there is no table '\(timing)'; use one of \(names)")
         }
         guard speed >= 0, speed.isFinite else { throw ValidationError("--speed: expected 0 or more, got \(speed)") }
+        if let stepMs, !(stepMs > 0 && stepMs <= 60_000) {
+            throw ValidationError("--step-ms: expected above 0, at most 60000, got \(stepMs)")
+        }
         guard (1...1024).contains(ranks) else { throw ValidationError("--ranks: expected 1...1024, got \(ranks)") }
         let ports = [
             ("--port", [port]), ("--notify-port", [notifyPort]), ("--side-channel-port", [sideChannelPort]),
@@ -103,7 +110,12 @@ struct SimulateCommand: AsyncParsableCommand {
         configuration.leaseDuration = .seconds(leaseSeconds)
         configuration.speed = speed
         configuration.timing = TimingTable.all.first { $0.name == timing } ?? .h200Llama8B
+        if let stepMs {
+            configuration.speed = 1
+            configuration.timing = .constant(milliseconds: stepMs)
+        }
         configuration.endProbability = endProbability
+        configuration.numbersTokens = numberTokens
         return configuration
     }
 

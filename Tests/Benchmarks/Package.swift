@@ -37,7 +37,7 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
-            exclude: ["Rooms/Launch", "Rooms/Simulator"],
+            exclude: ["Rooms/Bench", "Rooms/Launch", "Rooms/Simulator"],
             swiftSettings: settings
         ),
         .executableTarget(name: "counts", dependencies: ["CCounts", "DisaggCore"], swiftSettings: settings),

@@ -71,6 +71,7 @@ struct GenerationSequence {
         let isHidden = piece.finish == .stop && !request.includesStop
         var text = isHidden ? "" : detokenizer.append(sampler.vocabulary.bytes(of: sampled.token))
         if piece.finish != nil { text += detokenizer.finish() }
+        if request.numbersTokens, !isHidden { text = " w\(produced - 1)" }
         if let stop = matcher.append(text, searching: produced > request.minimumTokens) {
             piece.finish = .stop
             piece.stopReason = JSONString.encode(stop)

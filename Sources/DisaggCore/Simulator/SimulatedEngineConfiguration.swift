@@ -58,6 +58,8 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var maximumRunning = 1_024
     /// How often a step picks the end of the text, 0...1.
     package var endProbability = 0.02
+    /// The text of an answer's tokens is their number, from 0, so that a client can tell whether one is lost or swapped.
+    package var numbersTokens = false
     /// uvicorn closes a connection this long after its last answer (`VLLM_HTTP_TIMEOUT_KEEP_ALIVE`).
     package var keepAlive = Duration.seconds(5)
     /// From the death of the engine core to the end of the HTTP server.

@@ -24,7 +24,14 @@ extension SimulatedEngineCore {
         var fields: [String: JSONView] = [:]
         do throws(SimulatedAPIError) {
             fields = try SimulatedRequestParser.fields(body, path: endpoint.path)
-            let request = try parser.parse(fields, endpoint: endpoint)
+            var request = try parser.parse(fields, endpoint: endpoint)
+            request.numbersTokens = configuration.numbersTokens
+            // SGLang's router sends the same request to both engines; the one that prefills stops at the first token
+            // (python/sglang/srt/disaggregation/prefill.py, "Life cycle of a request in the prefill server").
+            if configuration.role == .prefill, fields["bootstrap_room"] != nil {
+                request.maximumTokens = min(1, request.maximumTokens ?? 1)
+                request.minimumTokens = 0
+            }
             admit(request, exchange)
         } catch {
             log.rejected += 1

@@ -39,6 +39,8 @@ struct SimulatedRequest {
     /// The seed where it matters: nil for greedy sampling.
     var seed: Int?
     var returnsTokenIDs = false
+    /// The engine writes each token's number in place of its text.
+    var numbersTokens = false
     var forcedTool: ForcedTool?
     /// `kv_transfer_params` where it is an object.
     var transfer: JSONView?

@@ -42,6 +42,13 @@ package struct TimingTable: Sendable, Hashable {
         prefill: [.init(1024, 39.576), .init(4096, 107.764), .init(16000, 492.030)],
         decode: [.init(16, 15.154), .init(128, 18.564)])
 
+    /// Every step takes the same time, whatever it computes: a steady load for measuring what stands in front of engines.
+    package static func constant(milliseconds: Double) -> TimingTable {
+        var table = TimingTable(name: "constant", prefill: [.init(1, 0)], decode: [.init(1, milliseconds)])
+        table.loadMillisecondsPerThousandTokens = 0
+        return table
+    }
+
     /// Every table by name.
     package static let all = [h200Llama8B, h200Llama8BEager]
 

@@ -1,0 +1,39 @@
+internal import Synchronization
+
+/// What the outside does to a running benchmark, and hears from it.
+package final class BenchControl: Sendable {
+    /// How far a benchmark is.
+    package struct Progress: Sendable {
+        package var isWarmup: Bool
+        package var seconds: Double
+        package var succeeded: Int
+        package var failed: Int
+        package var open: Int
+        package var requests: Int?
+    }
+
+    private let stops = Atomic<Int>(0)
+    private let progress: (@Sendable (Progress) -> Void)?
+    private let requests: Int?
+    let meter: ProcessMeter?
+
+    init(_ settings: BenchSettings, progress: (@Sendable (Progress) -> Void)?) {
+        self.progress = progress
+        requests = settings.requests
+        meter = settings.processes.isEmpty ? nil : ProcessMeter(settings.processes)
+    }
+
+    /// Starts no more requests; called again, cuts off those under way.
+    package func stop() { stops.wrappingAdd(1, ordering: .relaxed) }
+
+    var isStopped: Bool { stops.load(ordering: .relaxed) > 0 }
+    var isStoppedTwice: Bool { stops.load(ordering: .relaxed) > 1 }
+
+    func report(_ phase: BenchSession.Phase, tally: BenchTally, open: Int) {
+        guard let progress, phase == .warmup || phase == .measured, let started = tally.startedAt else { return }
+        progress(
+            Progress(
+                isWarmup: phase == .warmup, seconds: Double(BenchSession.now() - started) / 1e9,
+                succeeded: tally.succeeded, failed: tally.failed, open: open, requests: requests))
+    }
+}

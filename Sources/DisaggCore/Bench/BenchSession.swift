@@ -1,0 +1,321 @@
+internal import DequeModule
+internal import NIOCore
+
+/// One benchmark on one event loop: starts requests, keeps connections, counts. Never leaves its loop.
+final class BenchSession {
+    /// What the run comes to.
+    enum Outcome: Sendable {
+        case done(BenchMeasurement)
+        case failed(BenchError)
+    }
+
+    enum Phase { case opening, warmup, measured, over }
+
+    /// How often deadlines are looked at.
+    static let tick = TimeAmount.milliseconds(100)
+    /// Connections being made at once: more than a listening socket's queue takes would be dropped and tried again a
+    /// second later.
+    static let maximumConnecting = 256
+    static let connectTimeout = TimeAmount.seconds(10)
+
+    let settings: BenchSettings
+    let reactor: Reactor
+    let control: BenchControl
+    var tally = BenchTally()
+    var phase = Phase.opening
+    private let resolver: NameResolver
+    private let completion: (Outcome) -> Void
+    private var addresses: [SocketAddress] = []
+    private var writer: BenchRequestWriter?
+    private var model = ""
+    private var idle: [BenchConnection] = []
+    private var all: [ObjectIdentifier: BenchConnection] = [:]
+    private var active: [ObjectIdentifier: BenchExchange] = [:]
+    private var connecting = 0
+    private var connections = 0
+    private var waitBefore: Int?
+    private var waiting: Deque<BenchExchange> = []
+    private var source = BenchLoad.idle
+    private var isFilling = false
+    private let begunAt = BenchSession.now()
+
+    init(settings: BenchSettings, reactor: Reactor, control: BenchControl, completion: @escaping (Outcome) -> Void) {
+        self.settings = settings
+        self.reactor = reactor
+        self.control = control
+        self.completion = completion
+        resolver = NameResolver(reactor: reactor)
+    }
+
+    static func now() -> Int { Int(truncatingIfNeeded: NIODeadline.now().uptimeNanoseconds) }
+
+    var keepsAlive: Bool { settings.keepsAlive }
+    var openRequests: Int { active.count }
+
+    // MARK: Phases
+
+    func start() {
+        scheduleTick()
+        resolver.resolve(host: settings.target.host, port: settings.target.port) { [self] found in
+            guard phase != .over else { return }
+            guard !found.isEmpty else {
+                return fail("the host \"\(settings.target.host)\" of \(settings.target) does not resolve")
+            }
+            addresses = found
+            if let model = settings.model { begin(model) } else { askForModel() }
+        }
+    }
+
+    private func askForModel() {
+        var demands = AnswerReader.Demands()
+        demands.isStream = false
+        let exchange = BenchExchange(
+            request: BenchRequestWriter.modelsRequest(settings), startedAt: Self.now(), demands: demands
+        ) { [self] exchange, fault in
+            switch fault {
+            case nil: break
+            case let fault? where fault.kind == .connect:
+                return fail("cannot connect to \(settings.target): \(mask(fault.detail)); is the server running?")
+            case let fault?:
+                return fail(
+                    "\(settings.target)/v1/models was not answered (\(fault.kind): \(mask(fault.detail))); "
+                        + "name the model with --model")
+            }
+            guard let name = exchange.modelName else {
+                return fail("\(settings.target)/v1/models names no model; name it with --model")
+            }
+            begin(name)
+        }
+        send(exchange)
+    }
+
+    private func begin(_ model: String) {
+        self.model = model
+        writer = BenchRequestWriter(settings: settings, model: model)
+        tally = BenchTally()
+        if settings.warmup > 0 {
+            phase = .warmup
+            source = .warmup(settings)
+            fill()
+        } else {
+            measure()
+        }
+    }
+
+    private func measure() {
+        phase = .measured
+        tally = BenchTally()
+        control.meter?.begin()
+        waitBefore = ProcessUsage.threadWait()
+        source = .measured(settings, now: Self.now())
+        fill()
+    }
+
+    func fail(_ reason: String) { end(.failed(BenchError(reason, exitStatus: 1))) }
+
+    private func finish() {
+        control.meter?.end()
+        // Those of the warm-up are used again.
+        tally.connections = connections
+        var measurement = BenchMeasurement(
+            settings: settings, model: model, tally: tally, process: control.meter?.result)
+        if let before = waitBefore, let after = ProcessUsage.threadWait(), tally.nanoseconds > 0 {
+            measurement.generatorWaitShare = Double(after - before) / Double(tally.nanoseconds)
+        }
+        end(.done(measurement))
+    }
+
+    private func end(_ outcome: Outcome) {
+        guard phase != .over else { return }
+        phase = .over
+        for exchange in active.values { exchange.isOver = true }
+        active = [:]
+        waiting = []
+        for connection in Array(all.values) { connection.shut() }
+        idle = []
+        completion(outcome)
+    }
+
+    // MARK: Load
+
+    /// Starts what is due.
+    func fill() {
+        // A request that ends at once calls back from within.
+        guard !isFilling, phase == .warmup || phase == .measured else { return }
+        isFilling = true
+        let now = Self.now()
+        if control.isStopped { source.stop() }
+        while hasRoom, let due = source.next(open: active.count, now: now) {
+            if phase == .measured, settings.rate != nil { tally.lag.record(now - due) }
+            startRequest(at: Self.now())
+        }
+        isFilling = false
+        if let next = source.wakeUp {
+            source.wakeUp = nil
+            reactor.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(UInt64(max(0, next)))) { [self] in fill()
+            }
+        }
+        if source.isExhausted, active.isEmpty { phaseEnded() }
+    }
+
+    /// A request would be sent now: what waits here for a connection would count as the server's time.
+    private var hasRoom: Bool { !idle.isEmpty || connecting < Self.maximumConnecting }
+
+    private func phaseEnded() {
+        guard phase == .warmup else { return finish() }
+        guard tally.succeeded > 0 else {
+            guard let first = tally.failures.keys.min() else { return measure() }
+            return fail(
+                "no request of the warm-up was answered by \(settings.target); the first said: \(first): "
+                    + (tally.examples[first] ?? ""))
+        }
+        measure()
+    }
+
+    private func startRequest(at now: Int) {
+        guard let request = writer?.next() else { return }
+        var demands = AnswerReader.Demands()
+        demands.isStream = settings.isStream
+        demands.checks = settings.checks || settings.checksOrder
+        demands.checksOrder = settings.checksOrder
+        demands.tokens = settings.ignoresEnd ? settings.outputTokens : nil
+        let exchange = BenchExchange(request: request, startedAt: now, demands: demands) { [self] exchange, fault in
+            counted(exchange, fault)
+        }
+        tally.started += 1
+        if tally.startedAt == nil { tally.startedAt = now }
+        send(exchange)
+        tally.maximumOpen = max(tally.maximumOpen, active.count)
+    }
+
+    private func counted(_ exchange: BenchExchange, _ fault: AnswerReader.Fault?) {
+        let shown = fault.map { AnswerReader.Fault(kind: $0.kind, detail: mask($0.detail)) }
+        tally.count(exchange, shown, at: Self.now(), objectives: settings.objectives)
+        // Where nothing works, going on would only be noise.
+        if tally.succeeded == 0, tally.failed >= max(100, 2 * (settings.concurrency ?? 0)) { source.stop() }
+        fill()
+    }
+
+    /// Servers repeat the key in some of their errors.
+    private func mask(_ text: String) -> String {
+        guard let key = settings.apiKey, !key.isEmpty else { return text }
+        return text.split(separator: key, omittingEmptySubsequences: false).joined(separator: "***")
+    }
+
+    // MARK: Exchanges
+
+    private func send(_ exchange: BenchExchange) {
+        active[ObjectIdentifier(exchange)] = exchange
+        while let connection = idle.popLast() {
+            if connection.isIdle { return connection.send(exchange) }
+        }
+        waiting.append(exchange)
+        connect()
+    }
+
+    /// Opens connections for those that wait.
+    private func connect() {
+        while connecting < min(waiting.count, Self.maximumConnecting) {
+            connecting += 1
+            let began = Self.now()
+            Connector.connect(to: addresses, reactor: reactor, timeout: Self.connectTimeout) { [self] result in
+                connecting -= 1
+                switch result {
+                case .success(let source):
+                    guard phase != .over else { return source.close() }
+                    let connection = BenchConnection(adopting: source, session: self)
+                    all[ObjectIdentifier(connection)] = connection
+                    connections += 1
+                    tally.connect.record(Self.now() - began)
+                    release(connection)
+                    fill()
+                case .failure(let reason):
+                    guard let exchange = popWaiting() else { return }
+                    ended(exchange, AnswerReader.Fault(kind: .connect, detail: reason.description))
+                }
+                connect()
+            }
+        }
+    }
+
+    private func popWaiting() -> BenchExchange? {
+        while let first = waiting.popFirst() {
+            if !first.isOver { return first }
+        }
+        return nil
+    }
+
+    /// Takes bytes of an answer.
+    @inline(__always)
+    func take(_ bytes: UnsafeRawBufferPointer, at now: Int, for exchange: BenchExchange) {
+        exchange.answer.take(bytes, at: now) { gap in tally.itl.record(gap) }
+    }
+
+    /// A connection can take another request.
+    func release(_ connection: BenchConnection) {
+        guard phase != .over else { return connection.shut() }
+        if let exchange = popWaiting() { connection.send(exchange) } else { idle.append(connection) }
+    }
+
+    func forget(_ connection: BenchConnection) {
+        all[ObjectIdentifier(connection)] = nil
+        if let index = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: index) }
+    }
+
+    /// Sends a request again whose idle connection had been closed; once, on a fresh one.
+    func retry(_ exchange: BenchExchange, _ reason: String) {
+        guard !exchange.isOver else { return }
+        guard !exchange.wasRetried else {
+            return ended(exchange, AnswerReader.Fault(kind: .truncated, detail: "\(reason) before the answer, twice"))
+        }
+        exchange.wasRetried = true
+        tally.retries += 1
+        waiting.append(exchange)
+        connect()
+    }
+
+    /// An exchange's outcome is known.
+    func ended(_ exchange: BenchExchange, _ fault: AnswerReader.Fault?) {
+        guard !exchange.isOver else { return }
+        exchange.isOver = true
+        active[ObjectIdentifier(exchange)] = nil
+        exchange.completion(exchange, fault)
+    }
+
+    // MARK: Time
+
+    private func scheduleTick() {
+        reactor.assumeIsolated().scheduleTask(in: Self.tick) { [self] in
+            guard phase != .over else { return }
+            checkDeadlines()
+            if phase != .over { scheduleTick() }
+        }
+    }
+
+    private func checkDeadlines() {
+        let now = Self.now()
+        let timeout = Int(TimeAmount(settings.timeout).nanoseconds)
+        let late = active.values.filter { now - $0.startedAt > timeout }
+        for exchange in late {
+            let tokens = exchange.answer.countedTokens
+            exchange.connection?.shut()
+            ended(
+                exchange,
+                AnswerReader.Fault(kind: .timeout, detail: "\(tokens) tokens within \(settings.timeout)"))
+        }
+        guard phase != .over else { return }
+        control.meter?.tick(openRequests: active.count)
+        control.report(phase, tally: tally, open: active.count)
+        let isOver = now - begunAt > Int(TimeAmount(settings.limit).nanoseconds)
+        if isOver || control.isStoppedTwice || (control.isStopped && phase != .measured) {
+            tally.cutOff = active.count
+            tally.endedAt = now
+            guard phase == .measured else {
+                return fail("stopped, or the time of --max-seconds was over, before the measurement began")
+            }
+            finish()
+        } else if control.isStopped {
+            fill()
+        }
+    }
+}

@@ -1,0 +1,59 @@
+import ArgumentParser
+import DisaggCore
+import Glibc
+
+/// What each request is.
+struct BenchRequestOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("completions or chat.", valueName: "completions|chat"),
+        transform: { text in
+            guard let endpoint = BenchSettings.Endpoint(rawValue: text) else {
+                throw ValidationError("expected completions or chat, got \"\(text)\"")
+            }
+            return endpoint
+        })
+    var endpoint = BenchSettings.Endpoint.completions
+    @Option(help: "Model name. (default: the first of /v1/models)")
+    var model: String?
+    @Option(help: ArgumentHelp("Tokens of the prompt; words that most vocabularies have as one token.", valueName: "n"))
+    var inputTokens = 256
+    @Option(help: ArgumentHelp("Bytes of the prompt, in place of --input-tokens.", valueName: "n"))
+    var promptBytes: Int?
+    @Option(help: ArgumentHelp("Tokens at the start of the prompt that all requests share.", valueName: "n"))
+    var sharedPrefixTokens = 0
+    @Option(help: ArgumentHelp("Tokens of the answer.", valueName: "n"))
+    var outputTokens = 128
+    @Flag(inversion: .prefixedNo, help: "Ask engines to go on until all tokens are there (ignore_eos).")
+    var ignoreEos = true
+    @Flag(inversion: .prefixedNo, help: "Ask for a stream of tokens, or for the answer in one piece.")
+    var stream = true
+    @Flag(inversion: .prefixedNo, help: "Ask streams for the engine's own count of tokens (include_usage).")
+    var usage = true
+    @Flag(inversion: .prefixedNo, help: "Use connections again.")
+    var keepAlive = true
+    @Option(
+        name: .customLong("api-key-env"),
+        help: ArgumentHelp(
+            "Environment variable that holds the API key; the key itself is never shown.", valueName: "var"))
+    var keyVariable: String?
+
+    func validate() throws {
+        if let keyVariable, getenv(keyVariable) == nil {
+            throw ValidationError("--api-key-env: the environment has no variable \(keyVariable)")
+        }
+    }
+
+    func apply(to settings: inout BenchSettings) {
+        settings.endpoint = endpoint
+        settings.model = model
+        settings.inputTokens = inputTokens
+        settings.promptBytes = promptBytes
+        settings.sharedPrefixTokens = sharedPrefixTokens
+        settings.outputTokens = outputTokens
+        settings.ignoresEnd = ignoreEos
+        settings.isStream = stream
+        settings.wantsUsage = usage
+        settings.keepsAlive = keepAlive
+        settings.apiKey = keyVariable.flatMap { getenv($0) }.map { String(cString: $0) }
+    }
+}
