@@ -102,6 +102,10 @@ struct DisaggProxy: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "disagg-proxy")
         logger.logLevel = level
+        let openFiles = OpenFileLimit.raise()
+        if openFiles < 4096 {
+            logger.warning("only \(openFiles) files may be open, and a stream takes two; raise the limit (ulimit -Hn)")
+        }
         do {
             let server = try DisaggServer(deployment: deployment, logger: logger) { http, notify in
                 let hint = notify.map { ", notifications on port \($0)" } ?? ""

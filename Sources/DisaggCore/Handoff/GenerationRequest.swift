@@ -12,8 +12,8 @@ package struct GenerationRequest: Sendable {
     package enum PromptShape: Sendable { case absent, text, tokens, many }
 
     package let endpoint: Endpoint
-    package let body: ByteBuffer
-    package let table: JSONMemberTable
+    package private(set) var body: ByteBuffer
+    package private(set) var table: JSONMemberTable
     /// Whether the client asked for a stream.
     package let isStream: Bool
     /// Choices asked for; nil where the field is there and no integer, which the engine shall judge.
@@ -51,6 +51,12 @@ package struct GenerationRequest: Sendable {
         promptShape = reader.promptShape()
     }
 
+    /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.
+    package mutating func forgetBody() {
+        body = ByteBuffer()
+        table = JSONMemberTable()
+    }
+
     /// Reads single members.
     package var members: MemberReader { MemberReader(body: body, table: table) }
 }
@@ -66,61 +72,95 @@ package struct MemberReader: Sendable {
         return body.getSlice(at: body.readerIndex + range.lowerBound, length: range.count)
     }
 
+    /// What `read` makes of a member's bytes, of which there is at least one; nil where it is absent.
+    @inline(__always)
+    private func read<Result>(_ name: StaticString, _ read: (UnsafeRawBufferPointer) -> Result?) -> Result? {
+        body.withUnsafeReadableBytes { bytes in
+            guard let range = table.value(of: name, in: bytes), !range.isEmpty else { return nil }
+            return read(UnsafeRawBufferPointer(rebasing: bytes[range]))
+        }
+    }
+
+    /// What `read` makes of the bytes of a member of an object; nil where one of the two is absent.
+    private func read<Result>(
+        _ name: StaticString, _ inner: StaticString, _ read: (UnsafeRawBufferPointer) -> Result?
+    ) -> Result? {
+        self.read(name) { bytes in
+            var cursor = JSONCursor(bytes)
+            guard cursor.openObject() else { return nil }
+            var found: Range<Int>?
+            // The body was checked: nothing is thrown.
+            while let member = try? cursor.nextName(), let value = try? cursor.skipValue() {
+                if member.is(inner) { found = value }
+            }
+            return found.flatMap { read(UnsafeRawBufferPointer(rebasing: bytes[$0])) }
+        }
+    }
+
     /// The member as a checked JSON value, nil where it is absent.
     package func json(_ name: StaticString) -> JSONView? {
         raw(name).flatMap { try? JSONView(parsing: Array($0.readableBytesView)) }
     }
 
     /// Whether the member is there and not null.
-    package func isPresent(_ name: StaticString) -> Bool {
-        guard let raw = raw(name) else { return false }
-        return raw.readableBytesView.first != UInt8(ascii: "n")
-    }
+    package func isPresent(_ name: StaticString) -> Bool { read(name) { $0[0] != UInt8(ascii: "n") } ?? false }
 
     /// Whether the member is there and neither null, false, empty array, empty object, empty string nor zero.
     package func isMeaningful(_ name: StaticString) -> Bool {
-        guard let raw = raw(name) else { return false }
-        switch raw.readableBytesView.first {
-        case UInt8(ascii: "n"), UInt8(ascii: "f"): return false
-        case UInt8(ascii: "["), UInt8(ascii: "{"):
-            let inner = raw.readableBytesView.dropFirst().dropLast()
-            return inner.contains { $0 > 0x20 }
-        case UInt8(ascii: "\""): return raw.readableBytes > 2
-        case UInt8(ascii: "t"): return true
-        default: return Double(text(raw)) != 0
+        let isMeaningful = read(name) { bytes in
+            switch bytes[0] {
+            case UInt8(ascii: "n"), UInt8(ascii: "f"): false
+            case UInt8(ascii: "["), UInt8(ascii: "{"): JSONScanner.skipWhitespace(bytes, 1) != bytes.count - 1
+            case UInt8(ascii: "\""): bytes.count > 2
+            case UInt8(ascii: "t"): true
+            default: Double(Self.text(bytes)) != 0
+            }
         }
+        return isMeaningful ?? false
     }
 
     /// The member as an integer: `5` and, as Python's models take it, `5.0`.
     package func int(_ name: StaticString) -> Int? {
-        guard let raw = raw(name), raw.readableBytes <= 32 else { return nil }
-        let text = text(raw)
-        return Int(text) ?? Double(text).flatMap { Int(exactly: $0) }
+        read(name) { bytes in
+            guard bytes.count <= 32 else { return nil }
+            return JSONScanner.integer(bytes, 0..<bytes.count)
+                ?? Double(Self.text(bytes)).flatMap { Int(exactly: $0) }
+        }
     }
 
     /// The member as a truth value.
-    package func bool(_ name: StaticString) -> Bool? {
-        switch raw(name)?.readableBytesView.first {
+    package func bool(_ name: StaticString) -> Bool? { read(name, Self.bool) }
+
+    /// A truth value that is the member of a member.
+    package func bool(_ name: StaticString, _ inner: StaticString) -> Bool? { read(name, inner, Self.bool) }
+
+    /// Whether the member of a member is that JSON text.
+    package func equals(_ name: StaticString, _ inner: StaticString, json: StaticString) -> Bool {
+        let isEqual = read(name, inner) { $0.count == json.utf8CodeUnitCount && ByteBlock.isEqual($0, 0, json) }
+        return isEqual ?? false
+    }
+
+    func promptShape() -> GenerationRequest.PromptShape {
+        let shape: GenerationRequest.PromptShape? = read("prompt") { bytes in
+            switch bytes[0] {
+            case UInt8(ascii: "\""): return .text
+            case UInt8(ascii: "["):
+                let first = JSONScanner.skipWhitespace(bytes, 1)
+                guard first < bytes.count - 1 else { return .absent }
+                return JSONScanner.isDigit(bytes[first]) ? .tokens : .many
+            default: return .absent
+            }
+        }
+        return shape ?? .absent
+    }
+
+    private static func bool(_ bytes: UnsafeRawBufferPointer) -> Bool? {
+        switch bytes[0] {
         case UInt8(ascii: "t"): true
         case UInt8(ascii: "f"): false
         default: nil
         }
     }
 
-    func promptShape() -> GenerationRequest.PromptShape {
-        guard let raw = raw("prompt") else { return .absent }
-        let view = raw.readableBytesView
-        switch view.first {
-        case UInt8(ascii: "\""): return .text
-        case UInt8(ascii: "["):
-            switch view.dropFirst().first(where: { $0 > 0x20 }) {
-            case UInt8(ascii: "]"), nil: return .absent
-            case .some(let byte) where JSONScanner.isDigit(byte): return .tokens
-            default: return .many
-            }
-        default: return .absent
-        }
-    }
-
-    private func text(_ raw: ByteBuffer) -> String { String(decoding: raw.readableBytesView, as: UTF8.self) }
+    private static func text(_ bytes: UnsafeRawBufferPointer) -> String { String(decoding: bytes, as: UTF8.self) }
 }

@@ -87,6 +87,10 @@ package struct HandoffMachine: ~Copyable {
     /// KV is on its way or at the decoder, and nobody has been asked to use or free it.
     package private(set) var owesRelease = false
     private var awaitsNotices = false
+    /// Whether a leg may still be opened or released, so that the request's body is needed.
+    package var needsRequest: Bool {
+        prefill == .sent || owesRelease || awaitsNotices || decode == .notStarted || decode == .sent
+    }
     /// The decode in flight, or to be tried again, is to use the prefill's KV.
     private var handsOff = false
     private var afterNotices = HandoffActions()

@@ -62,7 +62,7 @@ extension HandoffProtocol {
 
     /// The client's request as it came, without the fields that only a router may set.
     package func decodeAloneLeg(_ request: GenerationRequest) -> LegRequest {
-        LegRequest(path: request.endpoint.rawValue, body: LegRewriting.stripped(request))
+        LegRequest(path: request.endpoint.rawValue, body: LegRewriting.stripping.apply(to: request.body, request.table))
     }
 }
 
@@ -76,36 +76,25 @@ package enum LegRewriting {
         "kv_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room", "disaggregated_params",
     ]
 
-    /// The body without router-only fields; the same buffer where there are none.
-    static func stripped(_ request: GenerationRequest) -> [ByteBuffer] {
-        splice(strippingFrom: request).apply(to: request.body, request.table)
-    }
+    /// Removes the router-only fields a body has.
+    static let stripping = JSONSplice(removing: routerOnlyFields)
 
-    /// A splice that removes the router-only fields a body has.
-    static func splice(strippingFrom request: GenerationRequest) -> JSONSplice {
-        var splice = JSONSplice()
-        let members = request.members
-        for field in routerOnlyFields where members.raw(field) != nil { splice.remove(field) }
-        return splice
-    }
-
-    /// The splice that turns a request into one that computes the prompt and one token, and answers in one piece.
+    /// Turns a request into one that computes the prompt and one token, and answers in one piece.
     ///
     /// Source of each rule: vLLM 0.33.0 `sampling_params.py` 691-704 and `completion/protocol.py` 573-610: a limit below
     /// 1, `min_tokens` above the limit and `stream_options` without `stream` are errors.
-    static func prefillSplice(_ request: GenerationRequest) -> JSONSplice {
-        var splice = splice(strippingFrom: request)
-        let members = request.members
-        splice.set("max_tokens", json: "1")
-        if members.raw("max_completion_tokens") != nil { splice.set("max_completion_tokens", json: "1") }
-        splice.set("stream", json: "false")
+    static let prefill: JSONSplice = {
+        var splice = stripping
+        splice.set("max_tokens", literal: "1")
+        splice.set("max_completion_tokens", literal: "1", onlyReplacing: true)
+        splice.set("stream", literal: "false")
         for field in ["stream_options", "min_tokens", "n", "best_of", "logprobs", "top_logprobs", "echo"]
-            as [StaticString] where members.raw(field) != nil
+            as [StaticString]
         {
             splice.remove(field)
         }
         return splice
-    }
+    }()
 
     /// Reasons that hold for every protocol: what the decoder alone answers best.
     static func commonReason(_ request: GenerationRequest) -> HandoffReason? {
@@ -119,7 +108,4 @@ package enum LegRewriting {
         if members.isMeaningful("use_beam_search") { return .beamSearch }
         return nil
     }
-
-    /// A JSON array of integers.
-    static func json(_ values: [Int]) -> String { "[" + values.map(String.init).joined(separator: ",") + "]" }
 }

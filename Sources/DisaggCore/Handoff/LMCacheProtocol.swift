@@ -42,20 +42,27 @@ package struct LMCacheProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
-        var splice = LegRewriting.prefillSplice(request)
-        var parameters = ""
+        var splice = LegRewriting.prefill
         if firstToken == .prefill {
-            parameters = #""ret_first_tok":true,"#
-            splice.set("return_token_ids", json: "true")
+            splice.set("return_token_ids", literal: "true")
             // An end of sequence as first token would break the client's minimum.
-            if request.minimumTokens > 0 { splice.set("min_tokens", json: "1") }
+            if request.minimumTokens > 0 { splice.set("min_tokens", literal: "1") }
         }
         let receiver = pair.decode.receiver ?? PDReceiver(host: pair.decode.host, initPorts: [], allocPorts: [])
-        parameters += #""disagg_spec":{"req_id":"\#(id)","receiver_host":\#(JSONString.encode(receiver.host)),"#
-        parameters += #""receiver_init_port":\#(LegRewriting.json(receiver.initPorts)),"#
-        parameters += #""receiver_alloc_port":\#(LegRewriting.json(receiver.allocPorts))}"#
-        for tag in Self.tags(request) { parameters += "," + tag }
-        splice.set("kv_transfer_params", json: "{" + parameters + "}")
+        splice.set("kv_transfer_params") { json in
+            json.write(firstToken == .prefill ? "{\"ret_first_tok\":true," : "{")
+            json.write(#""disagg_spec":{"req_id":""#)
+            json.write(id.description)
+            json.write(#"","receiver_host":"#)
+            json.writeJSON(receiver.host)
+            json.write(#","receiver_init_port":"#)
+            json.writeJSON(receiver.initPorts)
+            json.write(#","receiver_alloc_port":"#)
+            json.writeJSON(receiver.allocPorts)
+            json.write("}")
+            for tag in Self.tags(request) { json.write("," + tag) }
+            json.write("}")
+        }
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
@@ -65,7 +72,7 @@ package struct LMCacheProtocol: HandoffProtocol {
 
     package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
         guard firstToken == .prefill else {
-            return taggedLeg(request, path: request.endpoint, LegRewriting.splice(strippingFrom: request))
+            return taggedLeg(request, path: request.endpoint, LegRewriting.stripping)
         }
         return taggedLeg(request, path: .completions, FirstTokenMerge.decodeSplice(request, answer: answer))
     }
@@ -76,13 +83,13 @@ package struct LMCacheProtocol: HandoffProtocol {
         if firstToken == .prefill, let answer, answer.promptTokens != nil {
             // The pages' keys cover prompt and first token less `skip_last_n_tokens`: any last token finds them.
             var splice = FirstTokenMerge.decodeSplice(request, answer: answer)
-            splice.set("max_tokens", json: "1")
-            splice.set("stream", json: "false")
+            splice.set("max_tokens", literal: "1")
+            splice.set("stream", literal: "false")
             splice.remove("stream_options")
             splice.remove("min_tokens")
             return taggedLeg(request, path: .completions, splice)
         }
-        return taggedLeg(request, path: request.endpoint, LegRewriting.prefillSplice(request))
+        return taggedLeg(request, path: request.endpoint, LegRewriting.prefill)
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {

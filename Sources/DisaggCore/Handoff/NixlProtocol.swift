@@ -20,10 +20,16 @@ package struct NixlProtocol: HandoffProtocol {
         release: .rejectedDecode, decodeMayBeRepeated: false, checksDecoderFirst: true)
 
     /// What asks a NIXL prefill engine to keep its blocks for a remote decoder.
-    private static let prefillParameters = """
-        {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
-        "remote_host":null,"remote_port":null}
-        """
+    private static let prefill: JSONSplice = {
+        var splice = LegRewriting.prefill
+        splice.set(
+            "kv_transfer_params",
+            literal: """
+                {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
+                "remote_host":null,"remote_port":null}
+                """)
+        return splice
+    }()
 
     package init() {}
 
@@ -36,15 +42,13 @@ package struct NixlProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
-        var splice = LegRewriting.prefillSplice(request)
-        splice.set("kv_transfer_params", json: Self.prefillParameters)
-        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+        LegRequest(path: request.endpoint.rawValue, body: Self.prefill.apply(to: request.body, request.table))
     }
 
     package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
         guard let parameters = answer.transferParameters else { return decodeAloneLeg(request) }
-        var splice = LegRewriting.splice(strippingFrom: request)
-        splice.set("kv_transfer_params", json: Array(parameters.raw))
+        var splice = LegRewriting.stripping
+        splice.set("kv_transfer_params", large: parameters)
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
@@ -53,15 +57,15 @@ package struct NixlProtocol: HandoffProtocol {
     /// Source: vLLM `generate/base/serving.py` 267-299; measured 0.07 s on real engines.
     package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? {
         guard let parameters = answer?.transferParameters else { return nil }
-        var body: [UInt8] = [UInt8(ascii: "{")]
+        var body = ByteBuffer(string: "{")
         if let model = request.members.raw("model") {
-            body.append(contentsOf: Array("\"model\":".utf8))
-            body.append(contentsOf: model.readableBytesView)
-            body.append(UInt8(ascii: ","))
+            body.writeStaticString("\"model\":")
+            body.writeImmutableBuffer(model)
+            body.writeStaticString(",")
         }
-        body.append(contentsOf: Array(#""prompt":"x","max_tokens":1000000000,"kv_transfer_params":"#.utf8))
-        body.append(contentsOf: parameters.raw)
-        body.append(UInt8(ascii: "}"))
-        return LegRequest(path: GenerationRequest.Endpoint.completions.rawValue, body: [.init(bytes: body)])
+        body.writeStaticString(#""prompt":"x","max_tokens":1000000000,"kv_transfer_params":"#)
+        body.writeImmutableBuffer(parameters)
+        body.writeStaticString("}")
+        return LegRequest(path: GenerationRequest.Endpoint.completions.rawValue, body: [body])
     }
 }

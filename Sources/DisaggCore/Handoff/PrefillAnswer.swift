@@ -1,50 +1,49 @@
 package import NIOCore
 
-/// A prefill engine's complete answer.
+/// A prefill engine's complete answer: its bytes, and where in them stands what a hand-off needs.
+///
+/// The answer is read once, from front to back. With the prompt's token ids or a long list of blocks in it, a second walk
+/// would cost as much as the first.
 package struct PrefillAnswer: Sendable {
     /// HTTP status.
     package let status: Int
-    /// The answer's body, checked; nil where it is not JSON.
-    package let json: JSONView?
     /// The decoder's longest sequence in tokens (`max_model_len`), where it is known.
     package let contextLength: Int?
+    /// The answer as it came.
+    let body: ByteBuffer
+    /// What stands in it; nothing where it is no JSON object.
+    let places: PrefillAnswerPlaces
 
     /// Reads a body.
     package init(status: Int, body: ByteBuffer, contextLength: Int? = nil) {
         self.status = status
         self.contextLength = contextLength
-        json = try? JSONView(parsing: Array(body.readableBytesView))
+        self.body = body
+        places = body.withUnsafeReadableBytes { PrefillAnswerPlaces(reading: $0) }
+    }
+
+    /// The bytes at a place in the answer; nil where nothing was found.
+    func raw(_ place: Range<Int>) -> ByteBuffer? {
+        place.isEmpty ? nil : body.getSlice(at: body.readerIndex + place.lowerBound, length: place.count)
+    }
+
+    /// The text of a string at a place in the answer; nil where there is no string.
+    func string(_ place: Range<Int>) -> String? {
+        body.withUnsafeReadableBytes { bytes in
+            guard !place.isEmpty, bytes[place.lowerBound] == UInt8(ascii: "\"") else { return nil }
+            return JSONString.decode(bytes, place)
+        }
     }
 
     /// `kv_transfer_params` as it came; nil where absent, null or not an object.
-    package var transferParameters: JSONView? {
-        guard let value = json?["kv_transfer_params"], value.kind == .object else { return nil }
-        return value
-    }
-
-    /// The only choice; nil where there is none or more than one.
-    package var choice: JSONView? {
-        guard let choices = json?["choices"]?.elements, choices.count == 1 else { return nil }
-        return choices[0]
-    }
+    package var transferParameters: ByteBuffer? { raw(places.transferParameters) }
 
     /// `kv_transfer_params.first_tok`: the id of the token the prefill engine sampled.
-    package var firstToken: Int? { transferParameters?["first_tok"]?.int }
+    package var firstToken: Int? { places.firstToken }
 
-    /// The prompt's token ids: in the choice for completions, at the top for chat.
-    package var promptTokens: JSONView? {
-        for value in [choice?["prompt_token_ids"], json?["prompt_token_ids"]] {
-            if let value, value.kind == .array { return value }
-        }
-        return nil
-    }
+    /// The prompt's token ids as a JSON array: in the choice for completions, at the top for chat.
+    package var promptTokens: ByteBuffer? { raw(places.promptTokens) }
 
     /// Tokens of the prompt as the engine counts them.
-    package var promptTokenCount: Int? { Self.tokenCount(json?["usage"]?["prompt_tokens"]) }
-
-    /// A count of tokens that an engine tells: nil where it is no count, so that sums of counts cannot overflow.
-    static func tokenCount(_ value: JSONView?) -> Int? {
-        guard let count = value?.int, (0...1 << 40).contains(count) else { return nil }
-        return count
-    }
+    package var promptTokenCount: Int? { places.promptTokenCount }
 }

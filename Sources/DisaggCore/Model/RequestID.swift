@@ -3,6 +3,9 @@
 /// LMCache keeps reservations by this id across proxies and restarts, and queues notifications while a proxy is away; a
 /// counter would match another request's KV. Source: LMCache 0.5.6 `pd_backend_async.py` 1338-1360.
 package struct RequestID: Sendable, Hashable, CustomStringConvertible {
+    private static let loopDigits = 4
+    private static let length = 36
+
     /// The id as it goes over the wire: four hexadecimal digits of the loop, then 128 random bits.
     package let description: String
 
@@ -10,24 +13,41 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
     ///
     /// - Parameter loop: index of the event loop that serves the request, 0...65535.
     package init(loop: Int, using generator: inout some RandomNumberGenerator) {
-        var text = ""
-        text.reserveCapacity(36)
-        Self.append(UInt64(UInt16(truncatingIfNeeded: loop)), digits: 4, to: &text)
-        Self.append(generator.next(), digits: 16, to: &text)
-        Self.append(generator.next(), digits: 16, to: &text)
-        description = text
+        let high = generator.next()
+        let low = generator.next()
+        description = String(unsafeUninitializedCapacity: Self.length) { text in
+            Self.write(UInt64(UInt16(truncatingIfNeeded: loop)), to: text, 0, Self.loopDigits)
+            Self.write(high, to: text, Self.loopDigits, 20)
+            Self.write(low, to: text, 20, Self.length)
+            return Self.length
+        }
     }
 
     /// The loop index in an id that came over the wire; nil where the text is no id of ours.
     package static func loop(of wire: String) -> Int? {
-        guard wire.utf8.count == 36 else { return nil }
-        return Int(wire.prefix(4), radix: 16)
+        guard wire.utf8.count == length else { return nil }
+        var loop = 0
+        for byte in wire.utf8.prefix(loopDigits) {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): loop = loop << 4 | Int(byte) - 0x30
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): loop = loop << 4 | Int(byte) - 0x57
+            default: return nil
+            }
+        }
+        return loop
     }
 
-    private static func append(_ value: UInt64, digits: Int, to text: inout String) {
-        for shift in (0..<digits).reversed() {
-            let digit = UInt8((value >> UInt64(shift * 4)) & 15)
-            text.unicodeScalars.append(Unicode.Scalar(digit < 10 ? 0x30 + digit : 0x57 + digit))
+    /// Fills the text from `start` to `end` with the value's last hexadecimal digits.
+    private static func write(
+        _ value: UInt64, to text: UnsafeMutableBufferPointer<UInt8>, _ start: Int, _ end: Int
+    ) {
+        var rest = value
+        var index = end
+        while index > start {
+            index -= 1
+            let digit = UInt8(truncatingIfNeeded: rest & 15)
+            text[index] = digit < 10 ? 0x30 + digit : 0x57 + digit
+            rest &>>= 4
         }
     }
 }

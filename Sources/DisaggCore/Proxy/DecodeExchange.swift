@@ -150,7 +150,7 @@ final class DecodeExchange: UpstreamExchange {
     private func relayMerged(_ bytes: UnsafeRawBufferPointer) {
         guard let merge else { return }
         var output = ByteBuffer()
-        let fits = events.feed(bytes) { output.writeBytes(merge.streamEvent($0)) }
+        let fits = events.feed(bytes) { merge.writeEvent($0, to: &output) }
         if output.readableBytes > 0 {
             sink.write(output)
             sink.flush()

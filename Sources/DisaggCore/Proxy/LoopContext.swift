@@ -35,7 +35,7 @@ final class LoopContext: ClientRequestHandler {
     let shared: ProxyShared
     let upstream: UpstreamPool
     var metrics = ProxyMetrics()
-    var generator = SystemRandomNumberGenerator()
+    var generator = RandomPool()
     /// Reads the other loops' counters; set when the loops stand.
     var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
 

@@ -12,7 +12,7 @@ final class RequestDriver: RequestInFlight {
 
     private let loop: LoopContext
     private let sink: ResponseSink
-    private let request: GenerationRequest
+    private var request: GenerationRequest
     private let heads: RequestHeadWriter
     private let requestID: String
     private let started = NIODeadline.now()
@@ -149,7 +149,10 @@ final class RequestDriver: RequestInFlight {
             if reason == .disaggregated { reason = .prefillFailed }
             openDecode(handedOff: false, fresh: false)
         }
-        if actions.contains(.relayDecode) { decodeExchange?.beginRelay() }
+        if actions.contains(.relayDecode) {
+            decodeExchange?.beginRelay()
+            if !machine.needsRequest { forgetRequest() }
+        }
         if actions.contains(.finish) { finish() }
     }
 
@@ -444,6 +447,14 @@ final class RequestDriver: RequestInFlight {
                 expected: machine.rules.expectedNotices,
                 deadline: loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout * Self.lateNotice),
                 freesAtDeadline: answer != nil))
+    }
+
+    /// Lets go of the prompt: a long stream needs it no more.
+    private func forgetRequest() {
+        request.forgetBody()
+        answer = nil
+        prefillBody = ByteBuffer()
+        prefillHead = nil
     }
 
     // MARK: The client

@@ -17,6 +17,15 @@ final class Connector {
         case unresolved
         case timeout
         case system(CInt)
+        /// This process can open no further socket: the other side has no part in it.
+        case exhausted(CInt)
+
+        init(_ code: CInt) {
+            switch code {
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL: self = .exhausted(code)
+            default: self = .system(code)
+            }
+        }
 
         var description: String {
             switch self {
@@ -24,6 +33,8 @@ final class Connector {
             case .timeout: "no answer within the connect timeout"
             case .system(ECONNREFUSED): "connection refused"
             case .system(let code): SocketError.text(code)
+            case .exhausted(let code):
+                "this proxy can open no further socket (\(SocketError.text(code))); raise its limit of open files (ulimit -n)"
             }
         }
     }
@@ -71,7 +82,7 @@ final class Connector {
         pause = nil
         guard !isDone else { return }
         guard let address = waiting.popFirst() else {
-            if attempts.isEmpty { finish(.failure(.system(firstError ?? ECONNREFUSED))) }
+            if attempts.isEmpty { finish(.failure(Failure(firstError ?? ECONNREFUSED))) }
             return
         }
         do throws(SocketError) {

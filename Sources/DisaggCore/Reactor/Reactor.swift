@@ -45,13 +45,22 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private var freeSlots: [Int] = []
     private var retiredSlots: [Int] = []
     private var mustStop = false
+    private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Reactor.maximumEvents)
     /// Where sockets are read into; valid until the next read.
     let receiveBuffer: UnsafeMutableRawBufferPointer
 
     /// Creates a loop and starts its thread.
     ///
     /// - Throws: ``SocketError`` where the system has no descriptors or threads left.
-    package init(name: String) throws {
+    package convenience init(name: String) throws {
+        try self.init()
+        try startThread(name: name)
+    }
+
+    /// Creates a loop that belongs to the calling thread, which drives it with ``turn()``.
+    ///
+    /// - Throws: ``SocketError`` where the system has no descriptors left.
+    package init() throws {
         poller = epoll_create1(CInt(EPOLL_CLOEXEC))
         guard poller >= 0 else { throw SocketError("create an epoll instance", errno) }
         wake = eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -64,10 +73,13 @@ package final class Reactor: EventLoop, @unchecked Sendable {
         whenStopped = EventLoopPromiseLatch()
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Self.wakeSlot))
         _ = epoll_ctl(poller, EPOLL_CTL_ADD, wake, &event)
-        try startThread(name: name)
+        thread.store(UInt(pthread_self()), ordering: .releasing)
     }
 
-    deinit { receiveBuffer.deallocate() }
+    deinit {
+        receiveBuffer.deallocate()
+        events.deallocate()
+    }
 
     private func startThread(name: String) throws {
         final class Start {
@@ -78,6 +90,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
                 self.name = name
             }
         }
+        thread.store(0, ordering: .releasing)
         var id = pthread_t()
         let start = Unmanaged.passRetained(Start(self, name))
         let code = pthread_create(
@@ -100,33 +113,34 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     // MARK: The loop
 
     private func run() {
-        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.maximumEvents) { events in
-            while !mustStop {
-                runTasks()
-                let count = epoll_wait(poller, events.baseAddress, CInt(events.count), waitMilliseconds())
-                var index = 0
-                while index < count {
-                    let event = events[index]
-                    index += 1
-                    if event.data.u64 == Self.wakeSlot {
-                        var ignored: UInt64 = 0
-                        _ = read(wake, &ignored, 8)
-                    } else {
-                        sources[Int(truncatingIfNeeded: event.data.u64)]?.ready(ReadyEvents(rawValue: event.events))
-                    }
-                }
-                // A slot is given anew only when no event of this batch can mean its former source.
-                if !retiredSlots.isEmpty {
-                    freeSlots.append(contentsOf: retiredSlots)
-                    retiredSlots.removeAll(keepingCapacity: true)
-                }
-                if !timers.isEmpty {
-                    let now = NIODeadline.now()
-                    while let task = timers.popDue(at: now) { task() }
-                }
+        while !mustStop { turn() }
+        end()
+    }
+
+    /// Runs what is queued, waits for events or the next timer, and deals with what came.
+    package func turn() {
+        runTasks()
+        let count = epoll_wait(poller, events.baseAddress, CInt(events.count), waitMilliseconds())
+        var index = 0
+        while index < count {
+            let event = events[index]
+            index += 1
+            if event.data.u64 == Self.wakeSlot {
+                var ignored: UInt64 = 0
+                _ = read(wake, &ignored, 8)
+            } else {
+                sources[Int(truncatingIfNeeded: event.data.u64)]?.ready(ReadyEvents(rawValue: event.events))
             }
         }
-        end()
+        // A slot is given anew only when no event of this batch can mean its former source.
+        if !retiredSlots.isEmpty {
+            freeSlots.append(contentsOf: retiredSlots)
+            retiredSlots.removeAll(keepingCapacity: true)
+        }
+        if !timers.isEmpty {
+            let now = NIODeadline.now()
+            while let task = timers.popDue(at: now) { task() }
+        }
     }
 
     private func waitMilliseconds() -> CInt {

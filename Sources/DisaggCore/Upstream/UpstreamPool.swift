@@ -16,6 +16,8 @@ package final class UpstreamPool {
     /// The loop's coarse clock, kept by ``LoopContext``.
     var tick = 0
     private(set) var isShutDown = false
+    /// Whether the last connection could not be opened for want of descriptors; said once.
+    private var isExhausted = false
 
     package init(
         reactor: Reactor, connectTimeout: TimeAmount, logger: Logger = Logger(label: "disagg")
@@ -108,10 +110,15 @@ package final class UpstreamPool {
     /// Closes all idle connections and keeps none from now on.
     package func shutDown() {
         isShutDown = true
-        for (_, connections) in idle {
-            for connection in connections { connection.shut() }
-        }
+        _ = shedIdle()
+    }
+
+    /// Closes all idle connections; false where there were none.
+    private func shedIdle() -> Bool {
+        let all = idle.values.flatMap { $0 }
         idle = [:]
+        for connection in all { connection.shut() }
+        return !all.isEmpty
     }
 
     private func connect(
@@ -123,8 +130,9 @@ package final class UpstreamPool {
         }
     }
 
+    /// - Parameter mayShed: whether idle connections may be given up for this one.
     private func connect(
-        to addresses: [SocketAddress], of backend: BackendState,
+        to addresses: [SocketAddress], of backend: BackendState, mayShed: Bool = true,
         completion: @escaping (Result<UpstreamConnection, UpstreamFailure>) -> Void
     ) {
         Connector.connect(to: addresses, reactor: reactor, timeout: connectTimeout) { [self] result in
@@ -132,7 +140,17 @@ package final class UpstreamPool {
             case .success(let source):
                 let connection = UpstreamConnection(adopting: source, backend: backend, pool: self)
                 connection.becomesIdle()
+                isExhausted = false
                 completion(.success(connection))
+            case .failure(.exhausted(let code)):
+                // Not the backend's fault: it stays in the choice.
+                if mayShed, shedIdle() {
+                    return connect(to: addresses, of: backend, mayShed: false, completion: completion)
+                }
+                let error = Connector.Failure.exhausted(code)
+                if !isExhausted { logger.error("\(error)") }
+                isExhausted = true
+                completion(.failure(.connect(error.description)))
             case .failure(let error):
                 if backend.eject(for: BackendPool.ejection, at: .now()) {
                     logger.warning(

@@ -38,13 +38,20 @@ package struct ChunkScanner: Sendable {
         var index = 0
         eventBoundary = 0
         while index < bytes.count {
+            // Mostly a read holds whole chunks. All else, faults included, is left to the steps below.
+            if state == .size, digits == 0, let chunk = Self.wholeChunk(bytes, index) {
+                payload(chunk)
+                noteTail(bytes, chunk)
+                index = chunk.upperBound &+ 2
+                if endsEvent { eventBoundary = index }
+                continue
+            }
             switch state {
             case .data:
                 let count = min(remaining, bytes.count - index)
                 payload(index..<index + count)
-                let end = index + count
-                for offset in max(index, end - 4)..<end { tail = tail << 8 | UInt32(bytes[offset]) }
-                index = end
+                noteTail(bytes, index..<index + count)
+                index += count
                 remaining -= count
                 if remaining == 0 { state = .dataCarriageReturn }
             case .done:
@@ -53,12 +60,43 @@ package struct ChunkScanner: Sendable {
                 let endsChunk = state == .dataLineFeed
                 guard step(bytes[index]) else { return .malformed }
                 index += 1
-                // A server-sent event ends with an empty line, ended by LF or CRLF.
-                if endsChunk, tail & 0xFFFF == 0x0A0A || tail & 0xFF_FFFF == 0x0A0D0A { eventBoundary = index }
+                if endsChunk, endsEvent { eventBoundary = index }
                 if state == .done { return .complete(consumed: index) }
             }
         }
         return .needsMore
+    }
+
+    /// Whether the payload so far ends an event: with an empty line, ended by LF or CRLF.
+    private var endsEvent: Bool { tail & 0xFFFF == 0x0A0A || tail & 0xFF_FFFF == 0x0A0D0A }
+
+    @inline(__always)
+    private mutating func noteTail(_ bytes: UnsafeRawBufferPointer, _ payload: Range<Int>) {
+        if payload.count >= 4 {
+            tail = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: payload.upperBound &- 4, as: UInt32.self))
+        } else {
+            for offset in payload { tail = tail << 8 | UInt32(bytes[offset]) }
+        }
+    }
+
+    /// The payload of a chunk that begins at `start`, where the whole chunk is there, is not empty and has no extension.
+    @inline(__always)
+    private static func wholeChunk(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> Range<Int>? {
+        var index = start
+        var size = 0
+        // Seven digits are more than a read holds.
+        let longest = min(bytes.count, start &+ 7)
+        while index < longest, let digit = hexValue(bytes[index]) {
+            size = size &<< 4 | digit
+            index &+= 1
+        }
+        let first = index &+ 2
+        let end = first &+ size
+        guard size > 0, end &+ 2 <= bytes.count else { return nil }
+        guard bytes[index] == 0x0D, bytes[index &+ 1] == 0x0A, bytes[end] == 0x0D, bytes[end &+ 1] == 0x0A else {
+            return nil
+        }
+        return first..<end
     }
 
     /// Takes one byte outside of payload; false where the framing is broken.

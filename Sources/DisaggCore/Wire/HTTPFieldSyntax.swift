@@ -52,23 +52,19 @@ package enum HTTPFieldSyntax {
     @inline(__always)
     package static func firstControl(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> Int {
         var index = start
-        let space = SIMD16<UInt8>(repeating: 0x20)
-        let delete = SIMD16<UInt8>(repeating: 0x7F)
-        while true {
-            while index + 16 <= bytes.count {
-                let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-                if any((block .< space) .| (block .== delete)) { break }
-                index += 16
-            }
-            // At most the block that was broken off at, or what is too short for one.
-            let end = min(index + 16, bytes.count)
-            while index < end {
-                let byte = bytes[index]
-                if (byte < 0x20 && byte != 0x09) || byte == 0x7F { return index }
-                index += 1
-            }
-            if index >= bytes.count { return bytes.count }
+        while index &+ ByteBlock.count <= bytes.count {
+            let block = ByteBlock.load(bytes, index)
+            let control = ByteBlock.below(block, 0x20) .& .!ByteBlock.equal(block, 0x09)
+            let lane = ByteBlock.first(control .| ByteBlock.equal(block, 0x7F))
+            index &+= lane
+            if lane < ByteBlock.count { return index }
         }
+        while index < bytes.count {
+            let byte = bytes[index]
+            if (byte < 0x20 && byte != 0x09) || byte == 0x7F { return index }
+            index &+= 1
+        }
+        return index
     }
 
     /// Whether a byte may be in a token: a method or the name of a field (RFC 9110 §5.6.2).
@@ -79,8 +75,9 @@ package enum HTTPFieldSyntax {
         return byte < 128 && (set &>> UInt64(byte)) & 1 == 1
     }
 
+    /// A range without the spaces and tabs around it.
     @inline(__always)
-    private static func trimmed(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ stop: Int) -> Range<Int> {
+    static func trimmed(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ stop: Int) -> Range<Int> {
         var first = start
         var last = stop
         while first < last, bytes[first] == 0x20 || bytes[first] == 0x09 { first += 1 }
@@ -99,14 +96,24 @@ package enum HTTPFieldSyntax {
         return value
     }
 
-    /// Whether a range equals a lower-case ASCII text, upper case folded.
+    /// Whether a range equals a text of lower-case letters, digits and hyphens, upper case folded.
+    @inline(__always)
     package static func equals(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ text: StaticString) -> Bool {
-        guard range.count == text.utf8CodeUnitCount else { return false }
-        let expected = UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-        for offset in 0..<range.count {
-            let byte = bytes[range.lowerBound + offset]
-            let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
-            if lower != expected[offset] { return false }
+        let count = text.utf8CodeUnitCount
+        guard range.count == count else { return false }
+        let expected = UnsafeRawPointer(text.utf8Start)
+        var offset = 0
+        // Letters have bit 0x40, digits and hyphens have not: only there may bit 0x20, that of the case, differ.
+        while offset &+ 8 <= count {
+            let found = bytes.loadUnaligned(fromByteOffset: range.lowerBound &+ offset, as: UInt64.self)
+            let wanted = expected.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            if (found ^ wanted) & ~((wanted & 0x4040_4040_4040_4040) &>> 1) != 0 { return false }
+            offset &+= 8
+        }
+        while offset < count {
+            let wanted = text.utf8Start[offset]
+            if (bytes[range.lowerBound &+ offset] ^ wanted) & ~((wanted & 0x40) &>> 1) != 0 { return false }
+            offset &+= 1
         }
         return true
     }

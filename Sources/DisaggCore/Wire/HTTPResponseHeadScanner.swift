@@ -41,14 +41,14 @@ package enum HTTPResponseHeadScanner {
     /// Scans the bytes received since the last message ended.
     package static func scan(_ bytes: UnsafeRawBufferPointer) -> Outcome {
         var index = 0
-        while index < bytes.count {
-            if bytes[index] == 0x0A {
-                // Waiting for the carriage returns of a peer that sends none would last until a deadline.
-                guard index > 0, bytes[index - 1] == 0x0D else { return .malformed("a line feed alone") }
-                if index > 2, bytes[index - 2] == 0x0A {
-                    guard index < maximumHeadBytes else { break }
-                    return parse(bytes, index + 1)
-                }
+        while true {
+            index = ByteBlock.firstIndex(of: 0x0A, in: bytes, from: index)
+            guard index < bytes.count else { break }
+            // Waiting for the carriage returns of a peer that sends none would last until a deadline.
+            guard index > 0, bytes[index - 1] == 0x0D else { return .malformed("a line feed alone") }
+            if index > 2, bytes[index - 2] == 0x0A {
+                guard index < maximumHeadBytes else { break }
+                return parse(bytes, index + 1)
             }
             index += 1
         }
@@ -90,20 +90,23 @@ package enum HTTPResponseHeadScanner {
             case .malformed(let reason): return .malformed(reason)
             case .needsMore: return .malformed("malformed header field")
             }
-            if HTTPFieldSyntax.equals(bytes, field.name, "content-length") {
-                guard let value = HTTPFieldSyntax.parseLength(bytes, field.value), length == nil || length == value
-                else {
-                    return .malformed("malformed or contradicting content-length")
-                }
-                length = value
-            } else if HTTPFieldSyntax.equals(bytes, field.name, "transfer-encoding") {
-                if HTTPFieldSyntax.equals(bytes, field.value, "chunked") { chunked = true } else { otherCoding = true }
-            } else if HTTPFieldSyntax.equals(bytes, field.name, "connection") {
+            // The length of a name rules nearly all of them out.
+            switch field.name.count {
+            case 10 where HTTPFieldSyntax.equals(bytes, field.name, "connection"):
                 if HTTPFieldSyntax.containsToken(bytes, field.value, "close") {
                     close = true
                 } else if HTTPFieldSyntax.containsToken(bytes, field.value, "keep-alive") {
                     head.keepAlive = true
                 }
+            case 14 where HTTPFieldSyntax.equals(bytes, field.name, "content-length"):
+                guard let value = HTTPFieldSyntax.parseLength(bytes, field.value), length == nil || length == value
+                else {
+                    return .malformed("malformed or contradicting content-length")
+                }
+                length = value
+            case 17 where HTTPFieldSyntax.equals(bytes, field.name, "transfer-encoding"):
+                if HTTPFieldSyntax.equals(bytes, field.value, "chunked") { chunked = true } else { otherCoding = true }
+            default: break
             }
             head.fields.append(field)
         }

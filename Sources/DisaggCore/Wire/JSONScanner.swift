@@ -13,7 +13,7 @@ package struct JSONSyntaxError: Error, Equatable {
 /// A strict, allocation-free JSON walker: it finds where values end and judges their syntax, and decodes nothing.
 ///
 /// It follows RFC 8259 and never traps: every index is checked against the text's length, and nesting is bounded by
-/// ``maximumDepth``. Strings are skipped 16 bytes at a time, so a 30 KB prompt costs about as much as copying it.
+/// ``maximumDepth``. Strings and lists of integers are skipped 16 bytes at a time: a prompt is one of them.
 package enum JSONScanner {
     /// Deepest nesting that is accepted. Python's own parser stops near 1,000; no request needs a hundred.
     package static let maximumDepth = 120
@@ -24,8 +24,9 @@ package enum JSONScanner {
         var index = start
         while index < bytes.count {
             let byte = bytes[index]
-            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { break }
-            index += 1
+            // Mostly there is none: one comparison tells.
+            guard byte <= 0x20, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { break }
+            index &+= 1
         }
         return index
     }
@@ -43,15 +44,20 @@ package enum JSONScanner {
 
     /// Skips a string whose opening quote is at `start`.
     package static func skipString(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
+        var hasEscapes = false
+        return try skipString(bytes, start, &hasEscapes)
+    }
+
+    private static func skipString(
+        _ bytes: UnsafeRawBufferPointer, _ start: Int, _ hasEscapes: inout Bool
+    ) throws(JSONSyntaxError) -> Int {
         var index = start + 1
-        let quote = SIMD16<UInt8>(repeating: UInt8(ascii: "\""))
-        let backslash = SIMD16<UInt8>(repeating: UInt8(ascii: "\\"))
-        let space = SIMD16<UInt8>(repeating: 0x20)
         while true {
-            while index + 16 <= bytes.count {
-                let block = bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self)
-                if any((block .== quote) .| (block .== backslash) .| (block .< space)) { break }
-                index += 16
+            while index &+ ByteBlock.count <= bytes.count {
+                let block = ByteBlock.load(bytes, index)
+                let lane = ByteBlock.first(notPlain(block))
+                index &+= lane
+                if lane < ByteBlock.count { break }
             }
             guard index < bytes.count else {
                 throw JSONSyntaxError(reason: "a string has no closing quote", offset: start)
@@ -60,11 +66,21 @@ package enum JSONScanner {
             if byte == UInt8(ascii: "\"") { return index + 1 }
             if byte < 0x20 { throw JSONSyntaxError(reason: "a string holds a raw control character", offset: index) }
             if byte == UInt8(ascii: "\\") {
-                index = try skipEscape(bytes, index)
+                hasEscapes = true
+                // The most common escape by far.
+                let isLineEnd = index + 1 < bytes.count && bytes[index + 1] == UInt8(ascii: "n")
+                index = isLineEnd ? index + 2 : try skipEscape(bytes, index)
             } else {
                 index += 1
             }
         }
+    }
+
+    /// The lanes that do not stand for themselves in a string.
+    @inline(__always)
+    private static func notPlain(_ block: ByteBlock.Lanes) -> ByteBlock.Mask {
+        ByteBlock.equal(block, UInt8(ascii: "\"")) .| ByteBlock.equal(block, UInt8(ascii: "\\"))
+            .| ByteBlock.below(block, 0x20)
     }
 
     private static func skipEscape(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
@@ -85,7 +101,7 @@ package enum JSONScanner {
         }
     }
 
-    private static func skipScalar(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
+    static func skipScalar(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
         switch bytes[start] {
         case UInt8(ascii: "\""): return try skipString(bytes, start)
         case UInt8(ascii: "t"): return try skipLiteral("true", bytes, start)
@@ -101,7 +117,7 @@ package enum JSONScanner {
     ) throws(JSONSyntaxError) -> Int {
         let length = literal.utf8CodeUnitCount
         guard start + length <= bytes.count else { throw JSONSyntaxError(reason: "expected a value", offset: start) }
-        for index in 0..<length where bytes[start + index] != literal.utf8Start[index] {
+        guard ByteBlock.isEqual(bytes, start, literal) else {
             throw JSONSyntaxError(reason: "expected a value", offset: start)
         }
         return start + length
@@ -134,83 +150,51 @@ package enum JSONScanner {
         return index
     }
 
-    /// Objects and arrays without recursion: one bit a level says which of the two is open.
-    private static func skipContainer(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
-        var index = start
-        var depth = 0
-        var objectBits: (UInt64, UInt64) = (0, 0)
-        func push(object: Bool) throws(JSONSyntaxError) {
-            guard depth < maximumDepth else { throw JSONSyntaxError(reason: "nested too deeply", offset: index) }
-            let bit = UInt64(1) << UInt64(depth & 63)
-            if depth < 64 {
-                objectBits.0 = object ? objectBits.0 | bit : objectBits.0 & ~bit
-            } else {
-                objectBits.1 = object ? objectBits.1 | bit : objectBits.1 & ~bit
-            }
-            depth += 1
-        }
-        func inObject() -> Bool {
-            let level = depth - 1
-            return ((level < 64 ? objectBits.0 : objectBits.1) >> UInt64(level & 63)) & 1 == 1
-        }
-        while true {
-            // Here a value is due at `index`.
-            index = skipWhitespace(bytes, index)
-            guard index < bytes.count else { throw JSONSyntaxError(reason: "a value is missing", offset: index) }
-            let byte = bytes[index]
-            var opened = false
-            if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") {
-                let object = byte == UInt8(ascii: "{")
-                try push(object: object)
-                index = skipWhitespace(bytes, index + 1)
-                guard index < bytes.count else { throw unclosed(object, start) }
-                if bytes[index] == (object ? UInt8(ascii: "}") : UInt8(ascii: "]")) {
-                    index += 1
-                    depth -= 1
-                    if depth == 0 { return index }
-                } else {
-                    opened = true
-                    if object { index = try skipKey(bytes, index) }
-                }
-            } else {
-                index = try skipScalar(bytes, index)
-            }
-            if opened { continue }
-            // A value has ended: a comma, or the end of one or more containers.
-            while true {
-                let object = inObject()
-                index = skipWhitespace(bytes, index)
-                guard index < bytes.count else { throw unclosed(object, start) }
-                if bytes[index] == UInt8(ascii: ",") {
-                    index = skipWhitespace(bytes, index + 1)
-                    if object { index = try skipKey(bytes, index) }
-                    break
-                }
-                guard bytes[index] == (object ? UInt8(ascii: "}") : UInt8(ascii: "]")) else {
-                    throw JSONSyntaxError(reason: "expected a comma or a closing bracket", offset: index)
-                }
-                index += 1
-                depth -= 1
-                if depth == 0 { return index }
-            }
-        }
-    }
-
-    private static func unclosed(_ object: Bool, _ start: Int) -> JSONSyntaxError {
-        JSONSyntaxError(reason: object ? "an object is not closed" : "an array is not closed", offset: start)
-    }
-
     /// Skips `"key" :` and the space around it.
-    @inline(__always)
     package static func skipKey(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
+        var hasEscapes = false
+        return try skipColon(bytes, try skipName(bytes, start, &hasEscapes))
+    }
+
+    /// Skips the string that names a member.
+    @inline(__always)
+    static func skipName(
+        _ bytes: UnsafeRawBufferPointer, _ start: Int, _ hasEscapes: inout Bool
+    ) throws(JSONSyntaxError) -> Int {
         guard start < bytes.count, bytes[start] == UInt8(ascii: "\"") else {
             throw JSONSyntaxError(reason: "expected a member name in double quotes", offset: start)
         }
-        let index = skipWhitespace(bytes, try skipString(bytes, start))
+        return try skipString(bytes, start, &hasEscapes)
+    }
+
+    /// Skips the colon behind a name and the space ahead of it.
+    @inline(__always)
+    static func skipColon(_ bytes: UnsafeRawBufferPointer, _ start: Int) throws(JSONSyntaxError) -> Int {
+        let index = skipWhitespace(bytes, start)
         guard index < bytes.count, bytes[index] == UInt8(ascii: ":") else {
             throw JSONSyntaxError(reason: "expected a colon after a member name", offset: index)
         }
         return index + 1
+    }
+
+    /// The integer that a checked value is; nil where it is none or does not fit.
+    package static func integer(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Int? {
+        var index = range.lowerBound
+        let isNegative = index < range.upperBound && bytes[index] == UInt8(ascii: "-")
+        if isNegative { index += 1 }
+        guard index < range.upperBound else { return nil }
+        var value = 0
+        while index < range.upperBound {
+            guard isDigit(bytes[index]) else { return nil }
+            let (tens, overflowed) = value.multipliedReportingOverflow(by: 10)
+            let digit = Int(bytes[index]) - 0x30
+            let (sum, carried) =
+                isNegative ? tens.subtractingReportingOverflow(digit) : tens.addingReportingOverflow(digit)
+            guard !overflowed, !carried else { return nil }
+            value = sum
+            index += 1
+        }
+        return value
     }
 
     @inline(__always)

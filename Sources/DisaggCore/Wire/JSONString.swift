@@ -57,24 +57,45 @@ package enum JSONString {
     /// Appends a string with quotes and the escapes JSON demands; other characters stay UTF-8, as Python's orjson does.
     package static func append(_ string: some StringProtocol, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "\"")])
-            case UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "\\")])
-            case 0x0A: output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
-            case 0x0D: output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "r")])
-            case 0x09: output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "t")])
-            case 0x08: output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "b")])
-            case 0x0C: output.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "f")])
-            case 0..<0x20:
-                let digits = Array("0123456789abcdef".utf8)
-                output.append(contentsOf: Array("\\u00".utf8))
-                output.append(digits[Int(byte >> 4)])
-                output.append(digits[Int(byte & 15)])
-            default: output.append(byte)
-            }
-        }
+        forEachEscapedRun(String(string)) { output.append(contentsOf: $0) }
         output.append(UInt8(ascii: "\""))
+    }
+
+    /// Calls `body` with the bytes of a string between its quotes, from front to back: runs that need no escape, and
+    /// escapes.
+    static func forEachEscapedRun(_ string: String, _ body: (UnsafeRawBufferPointer) -> Void) {
+        var string = string
+        string.withUTF8 { text in
+            let bytes = UnsafeRawBufferPointer(text)
+            var start = 0
+            for (index, byte) in bytes.enumerated()
+            where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+                if index > start { body(UnsafeRawBufferPointer(rebasing: bytes[start..<index])) }
+                escape(byte, body)
+                start = index + 1
+            }
+            if start < bytes.count { body(UnsafeRawBufferPointer(rebasing: bytes[start...])) }
+        }
+    }
+
+    private static func escape(_ byte: UInt8, _ body: (UnsafeRawBufferPointer) -> Void) {
+        let backslash = UInt8(ascii: "\\")
+        let letter: UInt8
+        switch byte {
+        case UInt8(ascii: "\""), backslash: letter = byte
+        case 0x0A: letter = UInt8(ascii: "n")
+        case 0x0D: letter = UInt8(ascii: "r")
+        case 0x09: letter = UInt8(ascii: "t")
+        case 0x08: letter = UInt8(ascii: "b")
+        case 0x0C: letter = UInt8(ascii: "f")
+        default:
+            // A control character: its code has two digits, and the first is 0 or 1.
+            let low = byte & 15
+            let digit = low < 10 ? 0x30 + low : 0x57 + low
+            let zero = UInt8(ascii: "0")
+            return withUnsafeBytes(of: (backslash, UInt8(ascii: "u"), zero, zero, zero + byte >> 4, digit)) { body($0) }
+        }
+        withUnsafeBytes(of: (backslash, letter)) { body($0) }
     }
 
     /// The string as JSON text, quotes included.

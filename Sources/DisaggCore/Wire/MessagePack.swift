@@ -49,6 +49,30 @@ package struct MessagePackReader: Sendable {
     ///
     /// - Returns: its text; nil, with nothing read, where the next value is no string.
     package mutating func readString() throws(MessagePackError) -> String? {
+        guard let range = try readStringRange() else { return nil }
+        return try text(range)
+    }
+
+    /// Reads a string and tells which of two expected ones it is, without making text of it.
+    ///
+    /// - Returns: 0 for the first, 1 for the second, -1 for any other string; nil, with nothing read, where the next value
+    ///   is no string.
+    package mutating func readString(
+        among first: StaticString, _ second: StaticString
+    ) throws(MessagePackError) -> Int? {
+        guard let range = try readStringRange() else { return nil }
+        if isEqual(range, first) { return 0 }
+        if isEqual(range, second) { return 1 }
+        _ = try text(range)
+        return -1
+    }
+
+    private func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
+        range.count == text.utf8CodeUnitCount
+            && bytes.withUnsafeBytes { ByteBlock.isEqual($0, range.lowerBound, text) }
+    }
+
+    private mutating func readStringRange() throws(MessagePackError) -> Range<Int>? {
         let start = offset
         guard case .string(let count) = try readHeader() else {
             offset = start
@@ -56,7 +80,11 @@ package struct MessagePackReader: Sendable {
         }
         let begin = offset
         try advance(count)
-        guard let text = String(validating: bytes[begin..<offset], as: UTF8.self) else { throw .invalidUTF8 }
+        return begin..<offset
+    }
+
+    private func text(_ range: Range<Int>) throws(MessagePackError) -> String {
+        guard let text = String(validating: bytes[range], as: UTF8.self) else { throw .invalidUTF8 }
         return text
     }
 
@@ -110,7 +138,9 @@ package struct MessagePackReader: Sendable {
     private mutating func readInteger(_ size: Int) throws(MessagePackError) -> Int {
         let start = offset
         try advance(size)
-        return bytes[start..<offset].reduce(0) { $0 << 8 | Int($1) }
+        var value = 0
+        for index in start..<offset { value = value << 8 | Int(bytes[index]) }
+        return value
     }
 }
 

@@ -14,7 +14,7 @@ package struct ProxyNotif: Equatable, Sendable {
         case malformed
     }
 
-    private static let tag = "ProxyNotif"
+    private static let tag: StaticString = "ProxyNotif"
 
     /// The request's id on the prefill leg.
     package var requestID: String
@@ -26,7 +26,7 @@ package struct ProxyNotif: Equatable, Sendable {
         var output: [UInt8] = []
         output.reserveCapacity(requestID.utf8.count + 30)
         MessagePackWriter.appendMapHeader(2, to: &output)
-        for text in ["type", Self.tag, "req_id", requestID] { MessagePackWriter.append(text, to: &output) }
+        for text in ["type", "\(Self.tag)", "req_id", requestID] { MessagePackWriter.append(text, to: &output) }
         return output
     }
 
@@ -44,27 +44,26 @@ package struct ProxyNotif: Equatable, Sendable {
         var reader = MessagePackReader(bytes)
         guard let count = try reader.readMapHeader() else { return .malformed }
         var typed = false
-        var type: String?
+        var isNotification = false
         var requestID: String?
         for _ in 0..<count {
-            guard let key = try reader.readString() else {
-                try reader.skipValue()
-                try reader.skipValue()
-                continue
-            }
-            switch key {
-            case "type":
+            switch try reader.readString(among: "type", "req_id") {
+            case 0:
                 typed = true
-                type = try reader.readString()
-                if type == nil { try reader.skipValue() }
-            case "req_id":
+                let value = try reader.readString(among: tag, tag)
+                isNotification = value == 0
+                if value == nil { try reader.skipValue() }
+            case 1:
                 requestID = try reader.readString()
                 if requestID == nil { try reader.skipValue() }
-            default: try reader.skipValue()
+            case .some: try reader.skipValue()
+            case nil:
+                try reader.skipValue()
+                try reader.skipValue()
             }
         }
         guard reader.isAtEnd, typed else { return .malformed }
-        guard type == tag else { return .otherType }
+        guard isNotification else { return .otherType }
         guard let requestID else { return .malformed }
         return .notification(ProxyNotif(requestID: requestID))
     }

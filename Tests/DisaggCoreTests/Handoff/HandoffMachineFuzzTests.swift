@@ -40,6 +40,8 @@ struct HandoffMachineModel: ~Copyable {
     private var usedRetries = 0
     private var choicesLeft = 6
     private var isRelaying = false
+    /// The driver let go of the request's body.
+    private var isForgotten = false
     /// KV that somebody must use or free.
     private var owes = false
     /// Notifications are given up that may still come: somebody must listen for them.
@@ -191,6 +193,13 @@ struct HandoffMachineModel: ~Copyable {
         if traces { trace.append("\(input()) -> \(actions.names)") }
         if expectsNothing { require(actions.isEmpty, "an input that cannot happen had an effect") }
         guard !isFinished else { return require(actions.isEmpty, "an action after the end") }
+        if isForgotten {
+            require(
+                actions.isDisjoint(with: [
+                    .openPrefill, .openDecode, .openDecodeAlone, .release, .expectStrays, .retryPair, .retryDecode,
+                ]), "a leg is needed after the request was let go of")
+        }
+        if actions.contains(.relayDecode), !machine.needsRequest { isForgotten = true }
         if actions.contains(.cancelPrefill) {
             require(isPrefillOpen, "a prefill that is not open was cancelled")
             require(rules.prefillMayBeCancelled, "a prefill that must run to its end was cancelled")

@@ -231,6 +231,12 @@ struct FirstTokenMergeTests {
             .map { String($0.dropFirst(6)) }
     }
 
+    private static func next(_ merge: FirstTokenMerge, _ event: String) -> [String] {
+        var output = ByteBuffer()
+        Array(event.utf8).withUnsafeBytes { merge.writeEvent($0, to: &output) }
+        return events(Array(output.readableBytesView))
+    }
+
     private static let decodeEvent =
         #"{"id":"cmpl-D","object":"text_completion","created":222,"model":"m","choices":[{"index":0,"text":" two","logprobs":null,"finish_reason":"stop","stop_reason":"x"}]}"#
 
@@ -264,24 +270,24 @@ struct FirstTokenMergeTests {
     func stream() throws {
         let merge = FirstTokenMerge(try Self.request(#""stream":true"#), answer: Self.prefillAnswer())
         let start = Self.events(merge.streamStart(complete: false))
-        let next = Self.events(merge.streamEvent(Array(Self.decodeEvent.utf8)))
+        let next = Self.next(merge, Self.decodeEvent)
         let views = try (start + next).map { try JSONView(parsing: $0) }
         #expect(views.map { $0["id"]?.string } == ["cmpl-P", "cmpl-P"])
         #expect(views.map { $0["created"]?.int } == [111, 111])
         #expect(views.map { $0["choices"]?[0]?["text"]?.string } == [" one", " two"])
         #expect(views[0]["choices"]?[0]?["finish_reason"]?.isNull == true)
         #expect(views[1]["choices"]?[0]?["finish_reason"]?.string == "stop")
-        #expect(Self.events(merge.streamEvent(Array("[DONE]".utf8))) == ["[DONE]"])
+        #expect(Self.next(merge, "[DONE]") == ["[DONE]"])
         let error = #"{"error":{"message":"m","code":500}}"#
-        #expect(Self.events(merge.streamEvent(Array(error.utf8))) == [error])
+        #expect(Self.next(merge, error) == [error])
     }
 
     @Test("a chat's stream: a role, a content, then the decoder's texts as contents")
     func chatStream() throws {
         let merge = FirstTokenMerge(
             try Self.request(#""stream":true"#, chat: true), answer: Self.prefillAnswer(chat: true))
-        let bytes = merge.streamStart(complete: false) + merge.streamEvent(Array(Self.decodeEvent.utf8))
-        let views = try Self.events(bytes).map { try JSONView(parsing: $0) }
+        let events = Self.events(merge.streamStart(complete: false)) + Self.next(merge, Self.decodeEvent)
+        let views = try events.map { try JSONView(parsing: $0) }
         #expect(views.map { $0["object"]?.string } == Array(repeating: "chat.completion.chunk", count: 3))
         #expect(views[0]["choices"]?[0]?["delta"]?["role"]?.string == "assistant")
         #expect(views.dropFirst().map { $0["choices"]?[0]?["delta"]?["content"]?.string } == [" one", " two"])
@@ -295,7 +301,7 @@ struct FirstTokenMergeTests {
         let merge = FirstTokenMerge(try Self.request(members, chat: chat), answer: Self.prefillAnswer(chat: chat))
         let event =
             #"{"id":"D","choices":[],"usage":{"prompt_tokens":8,"total_tokens":12,"completion_tokens":4,"extra":null}}"#
-        let usage = try JSONView(parsing: Self.events(merge.streamEvent(Array(event.utf8)))[0])
+        let usage = try JSONView(parsing: Self.next(merge, event)[0])
         #expect(usage["choices"]?.elements.isEmpty == true && usage["id"]?.string == "cmpl-P")
         #expect(usage["usage"]?["prompt_tokens"]?.int == 7 && usage["usage"]?["completion_tokens"]?.int == 5)
         #expect(usage["usage"]?["total_tokens"]?.int == 12)

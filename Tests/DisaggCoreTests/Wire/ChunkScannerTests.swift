@@ -162,4 +162,35 @@ struct ChunkScannerFuzzTests {
             }
         }
     }
+
+    @Test("chunks as engines write them, some mutated: whole, cut anywhere or byte by byte makes no difference")
+    func wholeChunks() {
+        var generator = SeededGenerator(seed: 13)
+        let payloads = [
+            "data: {}\n\n", "data: {\"text\":\" a\"}\r\n\r\n", "data", ": ping\n", "\n", "x", "\n\n", "ab\n",
+        ]
+        for iteration in 0..<Fuzzing.iterations(1_000) {
+            var text = ""
+            for _ in 0..<1 + generator.next() % 5 {
+                let payload = payloads[Int(generator.next() % UInt64(payloads.count))]
+                let size = String(payload.utf8.count, radix: 16, uppercase: generator.next() % 2 == 0)
+                text += ["", "", "0", "00000000"][Int(generator.next() % 4)] + size
+                text += ["\r\n", "\r\n", "\r\n", ";x\r\n"][Int(generator.next() % 4)] + payload + "\r\n"
+            }
+            if generator.next() % 2 == 0 { text += "0\r\n\r\n" }
+            var bytes = Array(text.utf8)
+            if iteration % 2 == 0 { bytes = Fuzzing.mutated(bytes, using: &generator) }
+            // One byte is never a whole chunk: this is the plain way.
+            let plain = ScannedChunks(bytes.map { [$0] })
+            for index in 0...bytes.count {
+                let split = ScannedChunks(bytes, splitAt: index)
+                if split.outcome != plain.outcome || split.payload != plain.payload
+                    || split.boundary != plain.boundary && plain.outcome == .needsMore
+                {
+                    Issue.record("\(text.debugDescription) split at \(index): \(split), plainly \(plain)")
+                    return
+                }
+            }
+        }
+    }
 }

@@ -58,4 +58,29 @@ struct HeaderPolicyTests {
         #expect((id == own) == taken)
         #expect(!id.isEmpty)
     }
+
+    @Test("names are compared without their case, letters only, wherever they differ")
+    func equality() {
+        for name in ["te", "host", "upgrade", "connection", "x-request-id", "content-length", "transfer-encoding"] {
+            let bytes = Array(name.utf8)
+            for (index, original) in bytes.enumerated() {
+                for byte in UInt8.min...UInt8.max {
+                    var other = bytes
+                    other[index] = byte
+                    let lower = byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+                    var head = ByteBuffer(string: "ab")
+                    head.writeBytes(other)
+                    let found = head.withUnsafeReadableBytes { raw in
+                        Self.names.map { HTTPFieldSyntax.equals(raw, 2..<raw.count, $0) }
+                    }
+                    let expected = Self.names.map { "\($0)" == name && lower == original }
+                    #expect(found == expected, "\(name) with \(byte) at \(index)")
+                }
+            }
+        }
+    }
+
+    private static let names: [StaticString] = [
+        "te", "host", "upgrade", "connection", "x-request-id", "content-length", "transfer-encoding",
+    ]
 }

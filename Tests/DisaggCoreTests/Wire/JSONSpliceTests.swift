@@ -197,7 +197,7 @@ struct JSONSpliceFuzzTests {
             for name in RandomObject.names { _ = view[name]?.rawString }
             _ = request.members.isMeaningful("n")
             _ = LegRewriting.commonReason(request)
-            _ = LegRewriting.prefillSplice(request).apply(to: request.body, request.table)
+            _ = LegRewriting.prefill.apply(to: request.body, request.table)
         }
         #expect(accepted > 0)
     }

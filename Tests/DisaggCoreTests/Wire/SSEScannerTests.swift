@@ -45,6 +45,54 @@ struct SSEScannerTests {
 
 @Suite("SSE scanner, fuzzed")
 struct SSEScannerFuzzTests {
+    /// The events of a whole stream, line by line.
+    private static func plainEvents(_ stream: [UInt8]) -> [String] {
+        var events: [String] = []
+        var data: [[UInt8]] = []
+        for var line in stream.split(separator: 0x0A, omittingEmptySubsequences: false).dropLast() {
+            if line.last == 0x0D { line.removeLast() }
+            if line.isEmpty {
+                if !data.isEmpty {
+                    events.append(String(decoding: Array(data.joined(separator: [0x0A])), as: UTF8.self))
+                }
+                data = []
+            } else if line.starts(with: Array("data:".utf8)) {
+                data.append(Array(line.dropFirst(line.dropFirst(5).first == 0x20 ? 6 : 5)))
+            }
+        }
+        return events
+    }
+
+    @Test("random lines, mutated: the events of a plain reader, in whatever pieces they come")
+    func equalsPlainReader() {
+        var generator = SeededGenerator(seed: 32)
+        let lines = [
+            "data: {\"text\":\" a token of a stream\"}", "data:", "data: ", ": ping", "event: x", "data", "", "\r",
+            "id",
+        ]
+        for _ in 0..<Fuzzing.iterations(4_000) {
+            var text = ""
+            for _ in 0..<generator.next() % 12 {
+                text += lines[Int(generator.next() % UInt64(lines.count))]
+                text += ["\n", "\n\n", "\r\n", "\r\n\r\n"][Int(generator.next() % 4)]
+            }
+            var bytes = Array(text.utf8)
+            if generator.next() % 2 == 0 { bytes = Fuzzing.mutated(bytes, using: &generator) }
+            let plain = Self.plainEvents(bytes)
+            var pieces: [[UInt8]] = []
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                pieces.append(Array(rest.prefix(1 + Int(generator.next() % 60))))
+                rest = rest.dropFirst(pieces.last?.count ?? 1)
+            }
+            let found = SSEScannerTests.events(pieces)
+            if found != plain || SSEScannerTests.events([bytes]) != plain {
+                Issue.record("\(String(decoding: bytes, as: UTF8.self).debugDescription): \(found), plainly \(plain)")
+                return
+            }
+        }
+    }
+
     @Test("random bytes never trap, and the events do not depend on how they were split")
     func randomBytes() {
         var generator = SeededGenerator(seed: 31)

@@ -20,6 +20,10 @@ extension CountedCase {
         let merge = FirstTokenMerge(request, answer: answer)
         // The decode leg is a completion for both endpoints.
         let data = try CountedInput.tokenEvent()
-        return { keep(merge.streamEvent(data)) }
+        return {
+            var output = ByteBuffer()
+            data.withUnsafeBytes { merge.writeEvent($0, to: &output) }
+            keep(output)
+        }
     }
 }

@@ -19,7 +19,7 @@ package struct CountedCase {
 
     /// Every case, in the order of a request's life.
     package static var all: [CountedCase] {
-        heads + identifiers + scanning + balancing + splicing + answers + handoffs + streams + merging
+        heads + identifiers + scanning + balancing + splicing + answers + handoffs + streams + merging + relay
     }
 
     /// Makes the compiler compute a result that nobody reads.
