@@ -150,9 +150,11 @@ package struct ChunkScanner: Sendable {
         }
     }
 
+    @inline(__always)
     private static func hexValue(_ byte: UInt8) -> Int? {
-        if byte >= 0x30, byte <= 0x39 { return Int(byte) - 0x30 }
-        let lower = byte | 0x20
-        return lower >= UInt8(ascii: "a") && lower <= UInt8(ascii: "f") ? Int(lower) - 87 : nil
+        let digit = byte &- 0x30
+        if digit < 10 { return Int(digit) }
+        let letter = (byte | 0x20) &- UInt8(ascii: "a")
+        return letter < 6 ? Int(letter) &+ 10 : nil
     }
 }

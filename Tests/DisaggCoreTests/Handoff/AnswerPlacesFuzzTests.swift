@@ -106,7 +106,7 @@ struct AnswerPlacesFuzzTests {
     @Test("random prefill answers, some mutated")
     func prefillAnswers() {
         var generator = SeededGenerator(seed: 61)
-        for iteration in 0..<Fuzzing.iterations(6_000) {
+        for iteration in 0..<Fuzzing.iterations(1_500) {
             var text = Self.answer(using: &generator)
             if iteration % 3 == 0 { text = Fuzzing.mutated(text, using: &generator) }
             let view = (try? JSONView(parsing: text)).flatMap { $0.kind == .object ? $0 : nil }
@@ -130,7 +130,7 @@ struct AnswerPlacesFuzzTests {
                 try GenerationRequest(endpoint: endpoint, body: ByteBuffer(string: "{\"prompt\":\"a\"}")),
                 answer: answer)
         }
-        for iteration in 0..<Fuzzing.iterations(6_000) {
+        for iteration in 0..<Fuzzing.iterations(1_500) {
             var text = Self.answer(using: &generator)
             if iteration % 3 == 0 { text = Fuzzing.mutated(text, using: &generator) }
             let view = (try? JSONView(parsing: text)).flatMap { $0.kind == .object ? $0 : nil }

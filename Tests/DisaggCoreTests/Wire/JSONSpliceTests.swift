@@ -109,6 +109,24 @@ struct JSONSpliceTests {
         #expect(try Self.apply(splice, to: text) == expected)
     }
 
+    @Test("long runs are slices of the body, short ones are copied, and much that is new has room")
+    func pieces() throws {
+        let long = "\"a\":\"\(String(repeating: "x", count: 5_000))\""
+        let short = (0..<8).map { "\"b\($0)\":\"\(String(repeating: "y", count: 900))\"" }
+        let body = ByteBuffer(string: "{\(long),\"n\":0,\(short.joined(separator: ",\"n\":1,"))}")
+        var splice = JSONSplice()
+        splice.remove("n")
+        splice.set("new", large: ByteBuffer(string: "[1")) { $0.write(",2]") }
+        splice.set("far") { $0.writeJSON(String(repeating: "\u{1}", count: 300)) }
+        let pieces = try splice.apply(to: body, JSONMemberTable(scanning: body))
+        let far = "\"\(String(repeating: "\\u0001", count: 300))\""
+        #expect(
+            pieces.map { String(buffer: $0) }.joined()
+                == "{\(long),\(short.joined(separator: ",")),\"new\":[1,2],\"far\":\(far)}")
+        #expect(pieces.map(\.readableBytes).prefix(2) == [1, long.utf8.count] && pieces.count == 5)
+        #expect(pieces.dropFirst(3).first.map { String(buffer: $0) } == "[1")
+    }
+
     @Test("a body of nothing but members is refused before it costs memory and time")
     func boundsMembers() throws {
         let many = String(repeating: "\"\\u0061\":0,", count: 100_000)

@@ -70,7 +70,7 @@ struct SSEScannerFuzzTests {
             "data: {\"text\":\" a token of a stream\"}", "data:", "data: ", ": ping", "event: x", "data", "", "\r",
             "id",
         ]
-        for _ in 0..<Fuzzing.iterations(4_000) {
+        for _ in 0..<Fuzzing.iterations(1_500) {
             var text = ""
             for _ in 0..<generator.next() % 12 {
                 text += lines[Int(generator.next() % UInt64(lines.count))]
