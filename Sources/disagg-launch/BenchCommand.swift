@@ -19,11 +19,11 @@ struct BenchCommand: AsyncParsableCommand {
             arrive by a Poisson process whatever the server does; with --concurrency too, never more at once.
 
             EXAMPLES:
-              disagg-launch bench http://127.0.0.1:9000                          16 streams, 10 s
+              disagg-launch bench http://127.0.0.1:9000
               disagg-launch bench http://10.0.0.1:8000 --rate 4 --duration 60 \\
                 --input-tokens 7500 --output-tokens 200 --slo ttft=500ms,tpot=50ms
-              disagg-launch bench http://127.0.0.1:9000 --concurrency 200 --requests 2000 --check \\
-                --pid $(pidof disagg-proxy) --format json --output result.json
+              disagg-launch bench http://127.0.0.1:9000 --concurrency 200 \\
+                --requests 2000 --check --pid $(pidof disagg-proxy) --format json
 
             EXIT STATUS: 0 measured; 1 nothing was answered, or --check found something wrong; 2 wrong arguments.
             """)

@@ -95,7 +95,7 @@ router() {
         skip "$1" "$2 is not set; install it with pip in a virtual environment and set $2 to its executable"
         return 1
     fi
-    [ -x "$3" ] || die "$2: $3 is no executable file"
+    [ -x "$3" ] || wrong "$2: $3 is no executable file"
 }
 
 present=()
@@ -384,8 +384,7 @@ for name in "${present[@]}"; do
     case $name in
         haproxy) printf ', %s' "$("$haproxy" -v | sed -nE '1s/^HA-?Proxy version ([^ ]+).*/HAProxy \1/p')" ;;
         *-router)
-            file=$SGLANG_ROUTER
-            if [ "$name" = vllm-router ]; then file=$VLLM_ROUTER; fi
+            if [ "$name" = vllm-router ]; then file=$VLLM_ROUTER; else file=$SGLANG_ROUTER; fi
             printf ', %s %s' "$name" "$("$(dirname "$file")/pip" show "$name" 2>/dev/null | sed -n 's/^Version: //p')"
             ;;
     esac
