@@ -35,10 +35,7 @@ struct DisaggLaunch: AsyncParsableCommand {
             }
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
-        } catch let error as LaunchError {
-            Terminal.writeError("error: \(error)\n")
-            Glibc.exit(error.exitStatus)
-        } catch let error as BenchError {
+        } catch let error as CommandError {
             Terminal.writeError("error: \(error)\n")
             Glibc.exit(error.exitStatus)
         } catch {

@@ -24,7 +24,7 @@ struct PresetCommand: ParsableCommand {
         }
         guard let preset = Preset.named(name) else {
             let names = Preset.all.map(\.name).joined(separator: ", ")
-            throw LaunchError("there is no preset \"\(name)\"; there are \(names)")
+            throw CommandError("there is no preset \"\(name)\"; there are \(names)")
         }
         Terminal.write(preset.yaml)
     }

@@ -23,60 +23,72 @@ struct AnswerEvent: Equatable {
     /// - Returns: nil where it is no JSON object.
     static func read(_ bytes: UnsafeRawBufferPointer) -> AnswerEvent? {
         var event = AnswerEvent()
-        if equals(bytes, 0..<bytes.count, "[DONE]") {
+        if bytes.count == 6, ByteBlock.isEqual(bytes, 0, "[DONE]") {
             event.isEnd = true
             return event
         }
         do throws(JSONSyntaxError) {
-            let end = try members(bytes, JSONScanner.skipWhitespace(bytes, 0)) { name, value throws(JSONSyntaxError) in
-                if equals(bytes, name, #""choices""#) {
-                    try event.readChoices(bytes, value)
-                } else if equals(bytes, name, #""usage""#) {
-                    try event.readUsage(bytes, value)
-                } else if equals(bytes, name, #""error""#), bytes[value.lowerBound] != UInt8(ascii: "n") {
-                    event.isError = true
+            var cursor = JSONCursor(bytes)
+            guard cursor.openObject() else { return nil }
+            while let name = try cursor.nextName() {
+                if name.is("choices") {
+                    try event.readChoices(&cursor)
+                } else if name.is("usage") {
+                    try event.readUsage(&cursor)
+                } else {
+                    if name.is("error"), !cursor.isAt(UInt8(ascii: "n")) { event.isError = true }
+                    try cursor.skipValue()
                 }
             }
-            return JSONScanner.skipWhitespace(bytes, end) == bytes.count ? event : nil
+            try cursor.finish()
+            return event
         } catch {
             return nil
         }
     }
 
-    private mutating func readUsage(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) throws(JSONSyntaxError) {
-        guard bytes[value.lowerBound] == UInt8(ascii: "{") else { return }
+    private mutating func readUsage(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+        guard cursor.openObject() else {
+            try cursor.skipValue()
+            return
+        }
         var usage = Usage()
-        _ = try Self.members(bytes, value.lowerBound) { name, value in
-            if Self.equals(bytes, name, #""completion_tokens""#) {
-                usage.completion = HTTPFieldSyntax.parseLength(bytes, value)
-            } else if Self.equals(bytes, name, #""prompt_tokens""#) {
-                usage.prompt = HTTPFieldSyntax.parseLength(bytes, value)
+        while let name = try cursor.nextName() {
+            let value = try cursor.skipValue()
+            if name.is("completion_tokens") {
+                usage.completion = HTTPFieldSyntax.parseLength(cursor.bytes, value)
+            } else if name.is("prompt_tokens") {
+                usage.prompt = HTTPFieldSyntax.parseLength(cursor.bytes, value)
             }
         }
         self.usage = usage
     }
 
     /// Only the first choice is read: one is all that is asked for.
-    private mutating func readChoices(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) throws(JSONSyntaxError) {
-        guard bytes[value.lowerBound] == UInt8(ascii: "[") else { return }
-        let first = JSONScanner.skipWhitespace(bytes, value.lowerBound + 1)
-        guard bytes[first] == UInt8(ascii: "{") else { return }
+    private mutating func readChoices(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+        guard cursor.openArray() else {
+            try cursor.skipValue()
+            return
+        }
+        var isFirst = true
+        while try cursor.nextElement() {
+            if isFirst, cursor.openObject() { try readChoice(&cursor) } else { try cursor.skipValue() }
+            isFirst = false
+        }
+    }
+
+    private mutating func readChoice(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
         var content = Content()
-        _ = try Self.members(bytes, first) { name, value throws(JSONSyntaxError) in
-            switch bytes[value.lowerBound] {
-            case UInt8(ascii: "\""):
-                if Self.equals(bytes, name, #""text""#) {
-                    content.addText(bytes, value)
-                } else if Self.equals(bytes, name, #""finish_reason""#) {
-                    content.isFinished = true
-                }
-            case UInt8(ascii: "{"):
-                if Self.equals(bytes, name, #""delta""#) || Self.equals(bytes, name, #""message""#) {
-                    try content.readDelta(bytes, value)
-                }
-            case UInt8(ascii: "["):
-                if Self.equals(bytes, name, #""token_ids""#) { content.ids = try Self.count(bytes, value) }
-            default: break
+        while let name = try cursor.nextName() {
+            let isString = cursor.isAt(UInt8(ascii: "\""))
+            if cursor.isAt(UInt8(ascii: "{")), name.is("delta") || name.is("message") {
+                try content.readDelta(&cursor)
+            } else if cursor.isAt(UInt8(ascii: "[")), name.is("token_ids") {
+                content.ids = try Self.count(&cursor)
+            } else {
+                let value = try cursor.skipValue()
+                if isString, name.is("text") { content.addText(cursor.bytes, value) }
+                if isString, name.is("finish_reason") { content.isFinished = true }
             }
         }
         isFinished = content.isFinished
@@ -99,71 +111,35 @@ struct AnswerEvent: Equatable {
             number = AnswerEvent.lastNumber(bytes, value)
         }
 
-        mutating func readDelta(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) throws(JSONSyntaxError) {
-            _ = try AnswerEvent.members(bytes, value.lowerBound) { name, value in
-                let kind = bytes[value.lowerBound]
-                if AnswerEvent.equals(bytes, name, #""role""#) {
+        /// Reads a message, or a part of one, that is an object.
+        mutating func readDelta(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+            guard cursor.openObject() else { return }
+            while let name = try cursor.nextName() {
+                let isString = cursor.isAt(UInt8(ascii: "\""))
+                let isArray = cursor.isAt(UInt8(ascii: "["))
+                let value = try cursor.skipValue()
+                if name.is("role") {
                     isOpening = true
-                } else if kind == UInt8(ascii: "\"") {
-                    if AnswerEvent.equals(bytes, name, #""content""#)
-                        || AnswerEvent.equals(bytes, name, #""reasoning_content""#)
-                        || AnswerEvent.equals(bytes, name, #""reasoning""#)
-                    {
-                        addText(bytes, value)
+                } else if isString {
+                    if name.is("content") || name.is("reasoning_content") || name.is("reasoning") {
+                        addText(cursor.bytes, value)
                     }
-                } else if AnswerEvent.equals(bytes, name, #""tool_calls""#), value.count > 2 {
-                    hasText = hasText || kind == UInt8(ascii: "[")
+                } else if isArray, value.count > 2, name.is("tool_calls") {
+                    hasText = true
                 }
             }
         }
     }
 
-    // MARK: JSON
-
-    /// Calls `body` with the ranges of each member of the object that starts at `start`; returns where it ends.
-    @inline(__always)
-    private static func members(
-        _ bytes: UnsafeRawBufferPointer, _ start: Int,
-        _ body: (_ name: Range<Int>, _ value: Range<Int>) throws(JSONSyntaxError) -> Void
-    ) throws(JSONSyntaxError) -> Int {
-        guard start < bytes.count, bytes[start] == UInt8(ascii: "{") else {
-            throw JSONSyntaxError(reason: "expected a JSON object", offset: start)
-        }
-        var index = JSONScanner.skipWhitespace(bytes, start + 1)
-        if index < bytes.count, bytes[index] == UInt8(ascii: "}") { return index + 1 }
-        while true {
-            let name = index
-            let colonEnd = try JSONScanner.skipKey(bytes, name)
-            let nameEnd = try JSONScanner.skipString(bytes, name)
-            let value = JSONScanner.skipWhitespace(bytes, colonEnd)
-            index = try JSONScanner.skipValue(bytes, value)
-            try body(name..<nameEnd, value..<index)
-            index = JSONScanner.skipWhitespace(bytes, index)
-            guard index < bytes.count else { throw JSONSyntaxError(reason: "an object is not closed", offset: start) }
-            if bytes[index] == UInt8(ascii: "}") { return index + 1 }
-            guard bytes[index] == UInt8(ascii: ",") else {
-                throw JSONSyntaxError(reason: "expected a comma or a closing bracket", offset: index)
-            }
-            index = JSONScanner.skipWhitespace(bytes, index + 1)
-        }
-    }
-
-    /// The number of elements of an array.
-    private static func count(_ bytes: UnsafeRawBufferPointer, _ value: Range<Int>) throws(JSONSyntaxError) -> Int {
-        var index = JSONScanner.skipWhitespace(bytes, value.lowerBound + 1)
+    /// Reads an array and counts its elements.
+    private static func count(_ cursor: inout JSONCursor) throws(JSONSyntaxError) -> Int {
+        guard cursor.openArray() else { return 0 }
         var number = 0
-        while index < value.upperBound - 1 {
+        while try cursor.nextElement() {
+            try cursor.skipValue()
             number += 1
-            index = JSONScanner.skipWhitespace(bytes, try JSONScanner.skipValue(bytes, index))
-            if index < value.upperBound - 1 { index = JSONScanner.skipWhitespace(bytes, index + 1) }
         }
         return number
-    }
-
-    private static func equals(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ text: StaticString) -> Bool {
-        guard range.count == text.utf8CodeUnitCount else { return false }
-        for offset in 0..<range.count where bytes[range.lowerBound + offset] != text.utf8Start[offset] { return false }
-        return true
     }
 
     private static func lastNumber(_ bytes: UnsafeRawBufferPointer, _ text: Range<Int>) -> Int? {

@@ -104,26 +104,18 @@ final class BenchConnection: StreamSocket {
     }
 
     private func scanHead(_ bytes: UnsafeRawBufferPointer) {
-        var start = 0
-        while phase == .head {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            guard !rest.isEmpty else { return }
-            switch HTTPResponseHeadScanner.scan(rest) {
-            case .needsMore:
-                headBytes = ByteBuffer(bytes: rest)
-                return
-            case .malformed(let reason): return fail(.malformed, "the answer's head: \(reason)")
-            case .head(let head) where head.status < 200: start += head.length
-            case .head(let head):
-                begin(head)
-                let body = UnsafeRawBufferPointer(rebasing: rest[head.length...])
-                if framing == .none || framing == .length(0) {
-                    complete()
-                } else if !body.isEmpty {
-                    consume(body, at: BenchSession.now())
-                }
-                // The connection may have the next request already.
-                return
+        let (outcome, start) = HTTPResponseHeadScanner.scanPastInterim(bytes)
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+        switch outcome {
+        case .needsMore: headBytes = rest.isEmpty ? nil : ByteBuffer(bytes: rest)
+        case .malformed(let reason): fail(.malformed, "the answer's head: \(reason)")
+        case .head(let head):
+            begin(head)
+            let body = UnsafeRawBufferPointer(rebasing: rest[head.length...])
+            if framing == .none || framing == .length(0) {
+                complete()
+            } else if !body.isEmpty {
+                consume(body, at: BenchSession.now())
             }
         }
     }

@@ -6,7 +6,7 @@ final class BenchSession {
     /// What the run comes to.
     enum Outcome: Sendable {
         case done(BenchMeasurement)
-        case failed(BenchError)
+        case failed(CommandError)
     }
 
     enum Phase { case opening, warmup, measured, over }
@@ -111,7 +111,7 @@ final class BenchSession {
         fill()
     }
 
-    func fail(_ reason: String) { end(.failed(BenchError(reason, exitStatus: 1))) }
+    func fail(_ reason: String) { end(.failed(CommandError(reason, exitStatus: 1))) }
 
     private func finish() {
         control.meter?.end()

@@ -63,11 +63,11 @@ package struct BenchSettings: Sendable {
 
     /// Looks for contradictions.
     ///
-    /// - Throws: ``BenchError`` that names the option.
-    package func validate() throws(BenchError) {
-        func check(_ flag: String, _ value: Int?, _ range: ClosedRange<Int>) throws(BenchError) {
+    /// - Throws: ``CommandError`` that names the option.
+    package func validate() throws(CommandError) {
+        func check(_ flag: String, _ value: Int?, _ range: ClosedRange<Int>) throws(CommandError) {
             if let value, !range.contains(value) {
-                throw BenchError("\(flag): expected \(range.lowerBound)...\(range.upperBound), got \(value)")
+                throw CommandError("\(flag): expected \(range.lowerBound)...\(range.upperBound), got \(value)")
             }
         }
         try check("--concurrency", concurrency, 1...1_000_000)
@@ -78,33 +78,33 @@ package struct BenchSettings: Sendable {
         try check("--output-tokens", outputTokens, 1...10_000_000)
         try check("--shared-prefix-tokens", sharedPrefixTokens, 0...inputTokens)
         if let rate, !(rate > 0 && rate <= 1e6) {
-            throw BenchError("--rate: expected requests a second above 0, at most 1000000, got \(rate)")
+            throw CommandError("--rate: expected requests a second above 0, at most 1000000, got \(rate)")
         }
         guard rate != nil || concurrency != nil else {
-            throw BenchError("nothing says how much load to make; give --concurrency N or --rate R")
+            throw CommandError("nothing says how much load to make; give --concurrency N or --rate R")
         }
-        guard burstiness > 0 else { throw BenchError("--burstiness: expected a number above 0, got \(burstiness)") }
+        guard burstiness > 0 else { throw CommandError("--burstiness: expected a number above 0, got \(burstiness)") }
         guard burstiness == 1 || rate != nil else {
-            throw BenchError("--burstiness shapes the arrivals of --rate; give --rate too, or leave it out")
+            throw CommandError("--burstiness shapes the arrivals of --rate; give --rate too, or leave it out")
         }
         guard requests != nil || duration != nil else {
-            throw BenchError("nothing says when to stop; give --requests N or --duration SECONDS")
+            throw CommandError("nothing says when to stop; give --requests N or --duration SECONDS")
         }
         guard promptBytes == nil || sharedPrefixTokens == 0 else {
-            throw BenchError("--shared-prefix-tokens counts tokens of --input-tokens; leave --prompt-bytes out")
+            throw CommandError("--shared-prefix-tokens counts tokens of --input-tokens; leave --prompt-bytes out")
         }
         for (flag, value) in [("--duration", duration), ("--timeout", timeout), ("--max-seconds", limit)] {
             if let value, !(value > .zero && value <= .seconds(604_800)) {
-                throw BenchError("\(flag): expected above 0 and at most 604800 seconds")
+                throw CommandError("\(flag): expected above 0 and at most 604800 seconds")
             }
         }
         guard !checksOrder || isStream else {
-            throw BenchError("--check-order follows the tokens of streams; leave --no-stream out")
+            throw CommandError("--check-order follows the tokens of streams; leave --no-stream out")
         }
-        if let model, model.isEmpty { throw BenchError("--model: the name is empty") }
+        if let model, model.isEmpty { throw CommandError("--model: the name is empty") }
         if let apiKey, !apiKey.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
-            throw BenchError("the API key has characters that a header field cannot carry, for example a line end")
+            throw CommandError("the API key has characters that a header field cannot carry, for example a line end")
         }
-        for process in processes where process <= 0 { throw BenchError("--pid: \(process) is no process id") }
+        for process in processes where process <= 0 { throw CommandError("--pid: \(process) is no process id") }
     }
 }

@@ -7,17 +7,17 @@ package struct BenchTarget: Sendable, Hashable, CustomStringConvertible {
 
     /// Reads an address.
     ///
-    /// - Throws: ``BenchError`` that says what an address looks like.
-    package init(_ text: String) throws(BenchError) {
-        func complain(_ reason: String) -> BenchError {
-            BenchError("\"\(text)\" is no address of a server: \(reason); expected http://HOST:PORT")
+    /// - Throws: ``CommandError`` that says what an address looks like.
+    package init(_ text: String) throws(CommandError) {
+        func complain(_ reason: String) -> CommandError {
+            CommandError("\"\(text)\" is no address of a server: \(reason); expected http://HOST:PORT")
         }
         var rest = text[...]
         if let scheme = rest.firstRange(of: "://") {
             switch rest[..<scheme.lowerBound].lowercased() {
             case "http": rest = rest[scheme.upperBound...]
             case "https":
-                throw BenchError(
+                throw CommandError(
                     "\(text): TLS is not spoken here; give the server's plain http:// address, behind what ends TLS")
             default: throw complain("unknown scheme")
             }
@@ -31,7 +31,7 @@ package struct BenchTarget: Sendable, Hashable, CustomStringConvertible {
         guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") })
         else { throw complain("a path has no spaces, queries or fragments") }
         guard !authority.contains("@") else {
-            throw BenchError("an address with a user name is not sent; name the key's variable with --api-key-env")
+            throw CommandError("an address with a user name is not sent; name the key's variable with --api-key-env")
         }
         port = 80
         if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
@@ -51,7 +51,7 @@ package struct BenchTarget: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Host and port as a `Host` field has them.
-    package var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    package var authority: String { Endpoint(host: host, port: port).description }
 
     package var description: String { "http://\(authority)\(pathPrefix)" }
 }

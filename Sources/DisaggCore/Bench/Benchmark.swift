@@ -17,13 +17,13 @@ package struct Benchmark: Sendable {
     /// Checks settings and prepares a run.
     ///
     /// - Parameter progress: called ten times a second, on the loop.
-    /// - Throws: ``BenchError`` where the settings contradict each other or name what is not there.
+    /// - Throws: ``CommandError`` where the settings contradict each other or name what is not there.
     package init(
         _ settings: BenchSettings, progress: (@Sendable (BenchControl.Progress) -> Void)? = nil
-    ) throws(BenchError) {
+    ) throws(CommandError) {
         try settings.validate()
         for process in settings.processes where !ProcessUsage.exists(process) {
-            throw BenchError("--pid: there is no process \(process); is it in another container, or has it ended?")
+            throw CommandError("--pid: there is no process \(process); is it in another container, or has it ended?")
         }
         self.settings = settings
         control = BenchControl(settings, progress: progress)
@@ -31,14 +31,14 @@ package struct Benchmark: Sendable {
 
     /// Runs the benchmark.
     ///
-    /// - Throws: ``BenchError`` with exit status 1 where nothing could be measured.
-    package func run() async throws(BenchError) -> BenchMeasurement {
+    /// - Throws: ``CommandError`` with exit status 1 where nothing could be measured.
+    package func run() async throws(CommandError) -> BenchMeasurement {
         try Self.raiseDescriptorLimit(for: settings.concurrency ?? 1)
         let reactor: Reactor
         do {
             reactor = try Reactor(name: "bench")
         } catch {
-            throw BenchError("no event loop: \(error)", exitStatus: 1)
+            throw CommandError("no event loop: \(error)", exitStatus: 1)
         }
         let (settings, control) = (settings, control)
         let cpuBefore = Self.cpuSeconds()
@@ -62,19 +62,15 @@ package struct Benchmark: Sendable {
     }
 
     /// A descriptor for each connection, and some for the rest of the process.
-    private static func raiseDescriptorLimit(for connections: Int) throws(BenchError) {
-        let needed = rlim_t(connections + 64)
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < needed else {
-            return
-        }
-        guard limit.rlim_max >= needed else {
-            throw BenchError(
-                "--concurrency \(connections) needs \(needed) open files, this process may have \(limit.rlim_max); "
+    private static func raiseDescriptorLimit(for connections: Int) throws(CommandError) {
+        let needed = connections + 64
+        // 0 is a limit that cannot be read.
+        let allowed = OpenFileLimit.raise()
+        guard allowed >= needed || allowed == 0 else {
+            throw CommandError(
+                "--concurrency \(connections) needs \(needed) open files, this process may have \(allowed); "
                     + "raise the limit with ulimit -Hn, or lower the concurrency")
         }
-        limit.rlim_cur = limit.rlim_max
-        _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 
     private static func cpuSeconds() -> Double {

@@ -1,9 +1,3 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#endif
-
 /// CPU time and memory of processes, their threads and their children at one moment, as Linux's `/proc` tells it.
 struct ProcessUsage: Sendable {
     /// A thread of a process.
@@ -29,11 +23,11 @@ struct ProcessUsage: Sendable {
     }
 
     /// Whether there is such a process.
-    static func exists(_ process: Int32) -> Bool { contents("/proc/\(process)/stat") != nil }
+    static func exists(_ process: Int32) -> Bool { statFields(process) != nil }
 
     /// How long the calling thread was ready to run and had no CPU, in nanoseconds; nil where the kernel does not say.
     static func threadWait() -> Int? {
-        guard let fields = contents("/proc/thread-self/schedstat")?.split(separator: " "), fields.count > 1 else {
+        guard let fields = ProcFile.text("/proc/thread-self/schedstat")?.split(separator: " "), fields.count > 1 else {
             return nil
         }
         return Int(fields[1])
@@ -44,8 +38,8 @@ struct ProcessUsage: Sendable {
         // Fields 14 to 17 of proc(5), counted from the third one: utime, stime, cutime, cstime.
         userTicks[process] = (Int(fields[11]) ?? 0) + (Int(fields[13]) ?? 0)
         systemTicks[process] = (Int(fields[12]) ?? 0) + (Int(fields[14]) ?? 0)
-        for id in Self.numbers(in: "/proc/\(process)/task") {
-            guard let text = Self.contents("/proc/\(process)/task/\(id)/schedstat"),
+        for name in ProcFile.names(in: "/proc/\(process)/task") ?? [] {
+            guard let id = Int32(name), let text = ProcFile.text("/proc/\(process)/task/\(id)/schedstat"),
                 let nanoseconds = text.split(separator: " ").first.flatMap({ Int($0) })
             else { continue }
             threads[Thread(process: process, id: id)] = nanoseconds
@@ -56,7 +50,7 @@ struct ProcessUsage: Sendable {
 
     private static func family(of roots: [Int32]) -> [Int32] {
         var children: [Int32: [Int32]] = [:]
-        for process in numbers(in: "/proc") {
+        for process in ProcFile.processes {
             guard let fields = statFields(process), fields.count > 1, let parent = Int32(fields[1]) else { continue }
             children[parent, default: []].append(process)
         }
@@ -73,36 +67,14 @@ struct ProcessUsage: Sendable {
 
     /// The fields behind the name, which may hold anything.
     private static func statFields(_ process: Int32) -> [Substring]? {
-        guard let text = contents("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return nil }
+        guard let text = ProcFile.text("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else { return nil }
         return text[text.index(after: end)...].split(separator: " ")
     }
 
     private static func kibibytes(_ name: String, in path: String) -> Int? {
-        guard let text = contents(path),
+        guard let text = ProcFile.text(path),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix(name) })
         else { return nil }
         return line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) }
-    }
-
-    private static func contents(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { SystemCall.close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 8192)
-        let count = read(descriptor, &bytes, bytes.count)
-        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
-    }
-
-    private static func numbers(in directory: String) -> [Int32] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var numbers: [Int32] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if let number = Int32(name) { numbers.append(number) }
-        }
-        return numbers
     }
 }

@@ -12,19 +12,19 @@ package struct ServiceObjectives: Sendable, Hashable {
 
     /// Reads `ttft=500ms,tpot=50ms,e2e=20s`.
     ///
-    /// - Throws: ``BenchError`` that names the part.
-    package init(_ text: String) throws(BenchError) {
+    /// - Throws: ``CommandError`` that names the part.
+    package init(_ text: String) throws(CommandError) {
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
             let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard sides.count == 2, let value = Self.duration(sides[1]) else {
-                throw BenchError(
+                throw CommandError(
                     "--slo: \"\(part)\" is no objective; expected for example ttft=500ms,tpot=50ms,e2e=20s")
             }
             switch sides[0] {
             case "ttft": ttft = value
             case "tpot": tpot = value
             case "e2e", "e2el": e2e = value
-            default: throw BenchError("--slo: there is no objective \"\(sides[0])\"; there are ttft, tpot and e2e")
+            default: throw CommandError("--slo: there is no objective \"\(sides[0])\"; there are ttft, tpot and e2e")
             }
         }
     }

@@ -81,10 +81,6 @@ package final class DownstreamConnection: StreamSocket {
             if outputClosed, .now() < drainLimit { since = .now() }
             return
         }
-        if phase == .waiting, !requestHasBegun {
-            requestHasBegun = true
-            since = .now()
-        }
         if input.readableBytes > 0 {
             input.writeBytes(bytes)
             return proceed()

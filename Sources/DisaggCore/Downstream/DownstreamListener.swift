@@ -8,14 +8,12 @@ internal import Synchronization
 /// open than another gives the new one away. A client then stays where it is.
 package final class DownstreamListener: Sendable {
     private let sockets: [NIOLoopBound<ListeningSocket>]
-    private let reactors: [Reactor]
 
     /// The port that is bound.
     package let port: Int
 
-    private init(sockets: [NIOLoopBound<ListeningSocket>], reactors: [Reactor], port: Int) {
+    private init(sockets: [NIOLoopBound<ListeningSocket>], port: Int) {
         self.sockets = sockets
-        self.reactors = reactors
         self.port = port
     }
 
@@ -67,7 +65,7 @@ package final class DownstreamListener: Sendable {
             await close(sockets)
             throw error
         }
-        return DownstreamListener(sockets: sockets, reactors: reactors, port: address.port ?? endpoint.port)
+        return DownstreamListener(sockets: sockets, port: address.port ?? endpoint.port)
     }
 
     /// Stops accepting.

@@ -10,12 +10,12 @@ package enum ChildProcess {
     ///   - mark: marks the command's processes, see ``ProcessSession``.
     ///   - patience: how long processes that outlive the command may take to end by themselves.
     ///   - onStart: called once with the session as soon as the process runs.
-    /// - Throws: ``LaunchError`` where the log or the program cannot be opened.
+    /// - Throws: ``CommandError`` where the log or the program cannot be opened.
     package static func run(
         _ command: EngineCommand, mark: String, patience: Duration = .milliseconds(500),
         onStart: @escaping @Sendable (ProcessSession) -> Void
-    ) async throws(LaunchError) -> ProcessExit {
-        guard let program = command.arguments.first else { throw LaunchError("\(command.name) has no program") }
+    ) async throws(CommandError) -> ProcessExit {
+        guard let program = command.arguments.first else { throw CommandError("\(command.name) has no program") }
         let log = FileDescriptor(rawValue: try RunDirectory.openLog(command.logFile))
         defer { try? log.close() }
         var variables: [Environment.Key: String?] = [Environment.Key(stringLiteral: ProcessSession.markName): mark]
@@ -41,7 +41,7 @@ package enum ChildProcess {
             case .signaled(let number): return .signal(number)
             }
         } catch {
-            throw LaunchError("cannot start \(program): \(error)", exitStatus: 1)
+            throw CommandError("cannot start \(program): \(error)", exitStatus: 1)
         }
     }
 }

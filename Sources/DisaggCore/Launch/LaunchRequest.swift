@@ -23,7 +23,7 @@ package struct LaunchRequest: Sendable, Hashable {
     package init(source: String) { self.source = source }
 
     /// The deployment with the replacements made; its engine may still be `auto`.
-    package func deployment() throws(LaunchError) -> Deployment {
+    package func deployment() throws(CommandError) -> Deployment {
         do throws(DeploymentError) {
             var deployment = try load()
             if let engine { deployment.engine = engine }
@@ -36,7 +36,7 @@ package struct LaunchRequest: Sendable, Hashable {
             try deployment.validate(fileName: "\(source), after the command line's changes")
             return deployment
         } catch {
-            throw LaunchError(error.description)
+            throw CommandError(error.description)
         }
     }
 
@@ -59,11 +59,11 @@ package struct LaunchRequest: Sendable, Hashable {
     /// - Parameters:
     ///   - dryRun: nothing will be started, so missing programs are no errors.
     ///   - note: called with lines for the user.
-    package func plan(dryRun: Bool, note: (String) -> Void) async throws(LaunchError) -> LaunchPlan {
+    package func plan(dryRun: Bool, note: (String) -> Void) async throws(CommandError) -> LaunchPlan {
         var deployment = try deployment()
         guard deployment.proxy.listen.port != 0, deployment.handoff != .lmcache || deployment.proxy.notify.port != 0
         else {
-            throw LaunchError("\(source): the proxy's ports must be fixed to start a deployment, not 0")
+            throw CommandError("\(source): the proxy's ports must be fixed to start a deployment, not 0")
         }
         if deployment.engine != .simulated {
             let gpus = await GPUInventory.count(path: searchPath)
@@ -83,23 +83,24 @@ package struct LaunchRequest: Sendable, Hashable {
             if let vllm = ExecutableSearch.find("vllm", path: searchPath) {
                 places.vllm = vllm
             } else if !dryRun {
-                throw LaunchError(
+                throw CommandError(
                     "vllm is not on PATH: activate the Python environment it is installed in, install it with "
                         + "`pip install vllm lmcache`, or use --engine simulated")
             }
         }
         guard dryRun || ExecutableSearch.isExecutable(places.proxy) else {
-            throw LaunchError("the proxy is not at \(places.proxy): build it with `swift build --product disagg-proxy`")
+            throw CommandError(
+                "the proxy is not at \(places.proxy): build it with `swift build --product disagg-proxy`")
         }
         return LaunchPlan(deployment, places: places)
     }
 
-    private func checkGPUs(_ deployment: Deployment, present: Int) throws(LaunchError) {
+    private func checkGPUs(_ deployment: Deployment, present: Int) throws(CommandError) {
         for role in BackendRole.allCases where deployment.group(role).urls.isEmpty {
             for replica in 0..<deployment.group(role).replicas {
                 let gpus = VLLMCommand.gpus(deployment, role, replica: replica)
                 guard let missing = gpus.first(where: { $0 >= present }) else { continue }
-                throw LaunchError(
+                throw CommandError(
                     "\(role.backendID(replica: replica)) needs GPU \(missing), but nvidia-smi finds \(present): set "
                         + "\(role.rawValue).gpus or fewer replicas in the deployment file, or use --engine simulated")
             }

@@ -99,7 +99,7 @@ struct LaunchRun {
         let command = plan.processes[index].command
         let mark = "\(identity)/\(command.name)"
         group.addTask {
-            do throws(LaunchError) {
+            do throws(CommandError) {
                 let exit = try await ChildProcess.run(command, mark: mark) { events.yield(.started(index, $0)) }
                 events.yield(.exited(index, exit))
             } catch {

@@ -32,7 +32,7 @@ package struct Launcher: Sendable {
     }
 
     /// Checks the ports and writes the files, before anything is started.
-    package static func prepare(_ plan: LaunchPlan, directory: String) throws(LaunchError) {
+    package static func prepare(_ plan: LaunchPlan, directory: String) throws(CommandError) {
         try PortCheck.check(plan.processes.flatMap(\.ports))
         try RunDirectory.create(directory)
         for file in plan.processes.flatMap(\.command.files) { try RunDirectory.write(file) }

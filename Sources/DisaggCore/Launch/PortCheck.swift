@@ -7,8 +7,8 @@ internal import Glibc
 package enum PortCheck {
     /// Binds and closes every port.
     ///
-    /// - Throws: ``LaunchError`` naming each taken port, who wants it and who holds it.
-    package static func check(_ claims: [PortClaim]) throws(LaunchError) {
+    /// - Throws: ``CommandError`` naming each taken port, who wants it and who holds it.
+    package static func check(_ claims: [PortClaim]) throws(CommandError) {
         var problems: [String] = []
         for claim in claims where claim.endpoint.port != 0 {
             guard let code = bindError(claim) else { continue }
@@ -24,7 +24,7 @@ package enum PortCheck {
         }
         guard !problems.isEmpty else { return }
         problems.append("stop that process, or choose other ports with --port-offset or in the deployment file")
-        throw LaunchError(problems.joined(separator: "\n"))
+        throw CommandError(problems.joined(separator: "\n"))
     }
 
     /// The error of binding and listening, nil where both work.

@@ -32,9 +32,7 @@ public struct Backend: Sendable, Hashable, Identifiable {
     }
 
     /// `host:port`, with IPv6 addresses in brackets: the value of a `Host` header.
-    public var authority: String {
-        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
+    public var authority: String { Endpoint(host: host, port: port).description }
 }
 
 /// Where an LMCache decoder takes KV: the `disagg_spec` of the prefill request.

@@ -52,7 +52,6 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     override func received(_ bytes: UnsafeRawBufferPointer) {
-        if isRelaying, !holdsEvents, merge == nil { return sink.relay(bytes) }
         if !holdsEvents { return take(bytes) }
         if let whole = wholeEvents(adding: bytes) { whole.withUnsafeReadableBytes { take($0) } }
     }

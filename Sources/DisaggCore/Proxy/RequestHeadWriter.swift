@@ -12,7 +12,7 @@ struct RequestHeadWriter {
     init(_ headers: HeaderBlock, requestID: String) {
         var lines = ByteBuffer()
         lines.reserveCapacity(headers.byteCount + requestID.utf8.count + 64)
-        headers.writeForwarded(to: &lines)
+        headers.writeForwarded(to: &lines, where: HeaderPolicy.forwardsRequestField)
         lines.writeStaticString("x-request-id: ")
         lines.writeString(requestID)
         lines.writeStaticString("\r\n")

@@ -36,7 +36,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private let mailbox = NIOLockedValueBox(Mailbox())
     private let hasMail = Atomic<Bool>(false)
     private let thread = Atomic<UInt>(0)
-    private let whenStopped: EventLoopPromiseLatch
+    private let whenStopped: Latch
 
     // Only touched on the loop's thread.
     private var local: [() -> Void] = []
@@ -70,7 +70,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
             throw SocketError("create an event descriptor", code)
         }
         receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
-        whenStopped = EventLoopPromiseLatch()
+        whenStopped = Latch()
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Self.wakeSlot))
         _ = epoll_ctl(poller, EPOLL_CTL_ADD, wake, &event)
         thread.store(UInt(pthread_self()), ordering: .releasing)
@@ -315,7 +315,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
 }
 
 /// Closures that are called once something has happened, at once where it has already.
-private final class EventLoopPromiseLatch: Sendable {
+private final class Latch: Sendable {
     private let state = NIOLockedValueBox<[@Sendable () -> Void]?>([])
 
     func add(_ waiter: @escaping @Sendable () -> Void) {

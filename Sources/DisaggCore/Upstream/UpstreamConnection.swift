@@ -143,20 +143,12 @@ package final class UpstreamConnection: StreamSocket {
     }
 
     private func scanHead(_ bytes: UnsafeRawBufferPointer) {
-        var start = 0
-        while phase == .head {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
-            guard !rest.isEmpty else { return }
-            switch HTTPResponseHeadScanner.scan(rest) {
-            case .needsMore:
-                headBytes = ByteBuffer(bytes: rest)
-                return
-            case .malformed(let reason): return fail(reason)
-            case .head(let head) where head.status < 200:
-                guard head.status != 101 else { return fail("unexpected 101 Switching Protocols") }
-                start += head.length
-            case .head(let head): return begin(head, rest)
-            }
+        let (outcome, start) = HTTPResponseHeadScanner.scanPastInterim(bytes)
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[start...])
+        switch outcome {
+        case .needsMore: headBytes = rest.isEmpty ? nil : ByteBuffer(bytes: rest)
+        case .malformed(let reason): fail(reason)
+        case .head(let head): begin(head, rest)
         }
     }
 

@@ -27,10 +27,16 @@ package enum UpstreamFailure: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// An engine's answer head with the bytes it was scanned from.
+/// An engine's answer head.
 package struct UpstreamHead {
     package let scanned: ScannedResponseHead
-    package let bytes: ByteBuffer
+    private let fields: HeaderBlock
+
+    /// Keeps a head with the bytes it was scanned from.
+    package init(scanned: ScannedResponseHead, bytes: ByteBuffer) {
+        self.scanned = scanned
+        fields = HeaderBlock(bytes: bytes, fields: scanned.fields)
+    }
 
     /// HTTP status.
     package var status: Int { scanned.status }
@@ -39,16 +45,7 @@ package struct UpstreamHead {
     package func forwardedLines(reserving capacity: Int = 0) -> ByteBuffer {
         var lines = ByteBuffer()
         lines.reserveCapacity(scanned.length + capacity)
-        bytes.withUnsafeReadableBytes { raw in
-            let listed = scanned.fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
-            for field in scanned.fields where HeaderPolicy.forwardsResponseField(raw, field.name) {
-                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
-                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
-                lines.writeStaticString(": ")
-                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
-                lines.writeStaticString("\r\n")
-            }
-        }
+        fields.writeForwarded(to: &lines, where: HeaderPolicy.forwardsResponseField)
         return lines
     }
 
@@ -62,12 +59,7 @@ package struct UpstreamHead {
     }
 
     /// The value of a field given in lower case; nil where it is absent.
-    package func value(of name: StaticString) -> String? {
-        bytes.withUnsafeReadableBytes { raw in
-            scanned.fields.first { HTTPFieldSyntax.equals(raw, $0.name, name) }
-                .map { String(decoding: raw[$0.value], as: UTF8.self) }
-        }
-    }
+    package func value(of name: StaticString) -> String? { fields.first(name) }
 }
 
 /// One request and its answer on a connection to a backend. Lives on one event loop; subclasses take the answer.

@@ -122,11 +122,19 @@ package enum HTTPFieldSyntax {
     package static func containsToken(
         _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ token: StaticString
     ) -> Bool {
+        contains(bytes, range) { equals(bytes, $0, token) }
+    }
+
+    /// Whether an element of a comma-separated list, without the white space around it, is what is looked for.
+    @inline(__always)
+    static func contains(
+        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, where isWanted: (Range<Int>) -> Bool
+    ) -> Bool {
         var start = range.lowerBound
         while start < range.upperBound {
             var stop = start
             while stop < range.upperBound, bytes[stop] != UInt8(ascii: ",") { stop += 1 }
-            if equals(bytes, trimmed(bytes, start, stop), token) { return true }
+            if isWanted(trimmed(bytes, start, stop)) { return true }
             start = stop + 1
         }
         return false

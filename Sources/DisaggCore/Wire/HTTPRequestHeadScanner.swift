@@ -85,14 +85,8 @@ package enum HTTPRequestHeadScanner {
     }
 
     private static func holdsColon(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> Bool {
-        var index = start
-        let colon = SIMD16<UInt8>(repeating: UInt8(ascii: ":"))
-        while index + 16 <= end {
-            if any(bytes.loadUnaligned(fromByteOffset: index, as: SIMD16<UInt8>.self) .== colon) { return true }
-            index += 16
-        }
-        while index < end, bytes[index] != UInt8(ascii: ":") { index += 1 }
-        return index < end
+        let before = UnsafeRawBufferPointer(rebasing: bytes[..<end])
+        return ByteBlock.firstIndex(of: UInt8(ascii: ":"), in: before, from: start) < end
     }
 
     /// Offset behind the last line feed ahead of `end`.

@@ -38,6 +38,20 @@ package enum HTTPResponseHeadScanner {
     /// Largest head that is accepted, in bytes.
     package static let maximumHeadBytes = 64 << 10
 
+    /// Scans for the head of the answer itself, past interim ones (1xx).
+    ///
+    /// - Returns: what was found, and the offset where it begins.
+    package static func scanPastInterim(_ bytes: UnsafeRawBufferPointer) -> (outcome: Outcome, start: Int) {
+        var start = 0
+        while start < bytes.count {
+            let outcome = scan(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+            guard case .head(let head) = outcome, head.status < 200 else { return (outcome, start) }
+            guard head.status != 101 else { return (.malformed("unexpected 101 Switching Protocols"), start) }
+            start += head.length
+        }
+        return (.needsMore, start)
+    }
+
     /// Scans the bytes received since the last message ended.
     package static func scan(_ bytes: UnsafeRawBufferPointer) -> Outcome {
         var index = 0

@@ -38,12 +38,17 @@ package struct HeaderBlock: Sendable {
         }
     }
 
-    /// Appends `name: value\r\n` lines of what an engine may see: neither hop-by-hop fields nor those the proxy writes
-    /// itself (RFC 9110 §7.6.1).
-    package func writeForwarded(to lines: inout ByteBuffer) {
+    /// Appends `name: value\r\n` lines of what the other side may see: the fields that `forwards` lets through, without
+    /// those that a connection field names (RFC 9110 §7.6.1).
+    ///
+    /// - Parameter forwards: one of ``HeaderPolicy``'s rules; gets the bytes and the place of a name.
+    @inline(__always)
+    package func writeForwarded(
+        to lines: inout ByteBuffer, where forwards: (UnsafeRawBufferPointer, Range<Int>) -> Bool
+    ) {
         bytes.withUnsafeReadableBytes { raw in
             let listed = fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
-            for field in fields where HeaderPolicy.forwardsRequestField(raw, field.name) {
+            for field in fields where forwards(raw, field.name) {
                 if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
                 lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
                 lines.writeStaticString(": ")

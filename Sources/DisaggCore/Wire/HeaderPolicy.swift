@@ -44,15 +44,9 @@ package enum HeaderPolicy {
     static func lists(
         _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, _ name: Slice<UnsafeRawBufferPointer>
     ) -> Bool {
-        var start = value.lowerBound
-        while start < value.upperBound {
-            var stop = start
-            while stop < value.upperBound, bytes[stop] != UInt8(ascii: ",") { stop &+= 1 }
-            let token = HTTPFieldSyntax.trimmed(bytes, start, stop)
-            if token.count == name.count, isEqual(bytes, token.lowerBound, name) { return true }
-            start = stop &+ 1
+        HTTPFieldSyntax.contains(bytes, value) { token in
+            token.count == name.count && isEqual(bytes, token.lowerBound, name)
         }
-        return false
     }
 
     /// Whether two names of one length are the same, upper case folded.

@@ -13,9 +13,7 @@ package struct JSONCursor {
         /// Whether the name, escapes decoded, is `name`.
         @inline(__always)
         package func `is`(_ name: StaticString) -> Bool {
-            if hasEscapes { return JSONString.decode(bytes, range) == "\(name)" }
-            return range.count == name.utf8CodeUnitCount &+ 2
-                && ByteBlock.isEqual(bytes, range.lowerBound &+ 1, name)
+            JSONString.isEqual(bytes, range, hasEscapes: hasEscapes, name)
         }
     }
 

@@ -70,8 +70,6 @@ package struct JSONMemberTable: Sendable {
     /// Whether a member's name is `name`, escapes decoded.
     @inline(__always)
     static func matches(_ member: Member, _ name: StaticString, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        if member.nameHasEscapes { return JSONString.decode(bytes, member.name) == "\(name)" }
-        return member.name.count == name.utf8CodeUnitCount &+ 2
-            && ByteBlock.isEqual(bytes, member.name.lowerBound &+ 1, name)
+        JSONString.isEqual(bytes, member.name, hasEscapes: member.nameHasEscapes, name)
     }
 }

@@ -44,6 +44,15 @@ package enum JSONString {
         return String(decoding: result, as: UTF8.self)
     }
 
+    /// Whether a checked string, quotes included in `range`, is `text` once its escapes are decoded.
+    @inline(__always)
+    static func isEqual(
+        _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, hasEscapes: Bool, _ text: StaticString
+    ) -> Bool {
+        if hasEscapes { return decode(bytes, range) == "\(text)" }
+        return range.count == text.utf8CodeUnitCount &+ 2 && ByteBlock.isEqual(bytes, range.lowerBound &+ 1, text)
+    }
+
     private static func hex4(_ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int) -> UInt32 {
         var value: UInt32 = 0
         for index in start..<min(start + 4, end) {

@@ -25,7 +25,7 @@ struct BenchSettingsTests {
             "http://h:1/?q", "http://user:secret@h:1", "http://a\r\nb:1",
         ])
     func refused(text: String) throws {
-        let error = try #require(throws: BenchError.self) { try BenchTarget(text) }
+        let error = try #require(throws: CommandError.self) { try BenchTarget(text) }
         #expect(error.exitStatus == 2 && !error.description.contains("secret"))
     }
 
@@ -37,7 +37,7 @@ struct BenchSettingsTests {
         #expect(objectives.areMet(ttft: 500_000_000, tpot: nil, e2e: 1))
         #expect(!objectives.areMet(ttft: 500_000_001, tpot: 1, e2e: 1))
         for text in ["", "ttft", "ttft=", "ttft=-1", "itl=5ms", "ttft=5ms,,", "ttft=nan"] {
-            #expect(throws: BenchError.self) { try ServiceObjectives(text) }
+            #expect(throws: CommandError.self) { try ServiceObjectives(text) }
         }
     }
 

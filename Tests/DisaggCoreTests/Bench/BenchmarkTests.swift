@@ -163,7 +163,7 @@ struct BenchmarkTests {
     func refused() async throws {
         let server = try await ScriptedServer { _, _, _ in .send([]) }
         await server.shutdown()
-        let error = await #expect(throws: BenchError.self) { try await measure(port: server.port) }
+        let error = await #expect(throws: CommandError.self) { try await measure(port: server.port) }
         #expect(error?.exitStatus == 1 && error?.description.contains("127.0.0.1:\(server.port)") == true)
         let measurement = try await measure(port: server.port) { $0.model = "m" }
         #expect(measurement.tally.failures == [.connect: 20] && measurement.exitStatus == 1)
@@ -177,7 +177,7 @@ struct BenchmarkTests {
                     "{\"error\":{\"message\":\"bad key \(text.contains("Bearer sesame") ? "sesame" : "?")\"}}",
                     status: "401 No"))
         }
-        let error = await #expect(throws: BenchError.self) {
+        let error = await #expect(throws: CommandError.self) {
             try await measure(port: server.port) { $0.apiKey = "sesame" }
         }
         #expect(error?.description.contains("bad key ***") == true)

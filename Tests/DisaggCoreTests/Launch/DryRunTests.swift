@@ -73,7 +73,7 @@ struct DryRunTests {
         }
         var request = LaunchRequest(source: "1p1d")
         request.portOffset = 60000
-        #expect(throws: LaunchError.self) { try request.deployment() }
+        #expect(throws: CommandError.self) { try request.deployment() }
     }
 
     @Test("a model on the command line replaces the file's")
@@ -86,7 +86,7 @@ struct DryRunTests {
 
     @Test("a mistyped preset gets a suggestion")
     func mistyped() {
-        do throws(LaunchError) {
+        do throws(CommandError) {
             _ = try LaunchRequest(source: "1pd1").deployment()
             Issue.record("expected an error")
         } catch {

@@ -54,7 +54,7 @@ struct LaunchRequestTests {
         do {
             _ = try await plan("xpyd", path: path)
             Issue.record("expected an error")
-        } catch let error as LaunchError {
+        } catch let error as CommandError {
             #expect(error.exitStatus == 2)
             #expect(error.description.hasPrefix("decode-0 needs GPU 2, but nvidia-smi finds 2"))
         }
@@ -65,7 +65,7 @@ struct LaunchRequestTests {
         var request = LaunchRequest(source: "1p1d")
         request.engine = .simulated
         request.launcher = "/nonexistent/disagg-launch"
-        do throws(LaunchError) {
+        do throws(CommandError) {
             _ = try await request.plan(dryRun: false) { _ in }
             Issue.record("expected an error")
         } catch {

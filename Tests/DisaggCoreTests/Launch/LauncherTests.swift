@@ -156,7 +156,7 @@ struct LauncherTests {
             }
         }
         #expect(listen(descriptor, 1) == 0)
-        do throws(LaunchError) {
+        do throws(CommandError) {
             try Launcher.prepare(plan, directory: scene.directory + "/logs")
             Issue.record("expected an error")
         } catch {
@@ -173,7 +173,7 @@ struct LauncherTests {
         let scene = try LaunchScene()
         var request = LaunchRequest(source: try scene.write())
         request.searchPath = scene.directory
-        do throws(LaunchError) {
+        do throws(CommandError) {
             _ = try await request.plan(dryRun: false) { _ in }
             Issue.record("expected an error")
         } catch {

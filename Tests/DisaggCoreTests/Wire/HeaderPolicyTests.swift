@@ -27,7 +27,7 @@ struct HeaderPolicyTests {
         block.add(name: "connection", value: "close, X-Hop")
         block.add(name: name, value: "value")
         var lines = ByteBuffer()
-        block.writeForwarded(to: &lines)
+        block.writeForwarded(to: &lines, where: HeaderPolicy.forwardsRequestField)
         return String(buffer: lines)
     }
 

@@ -1,5 +1,5 @@
-/// Why a deployment was not started, or did not stay up.
-package struct LaunchError: Error, Sendable, Hashable, CustomStringConvertible {
+/// Why a command was not carried out, or did not go on.
+package struct CommandError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What happened, where, and what to do.
     package var description: String
     /// The exit status of the command: 2 where the input or the machine does not allow a start, 1 for failures later.
