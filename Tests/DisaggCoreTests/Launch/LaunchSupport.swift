@@ -54,7 +54,9 @@ final class LaunchScene: Sendable {
     }
 
     /// Writes a deployment file of fake vLLM engines on free ports.
-    func write(_ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "") throws -> String {
+    func write(
+        _ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "", prefills: Int = 1
+    ) throws -> String {
         let ports = Self.freePorts(6)
         func environment(_ extra: [String: String]) -> String {
             var all = extra
@@ -67,7 +69,7 @@ final class LaunchScene: Sendable {
             contents: """
                 model: fake/model
                 engine: vllm
-                prefill: {port: \(ports[0]), env: {\(environment(prefill))}}
+                prefill: {replicas: \(prefills), port: \(ports[0]), env: {\(environment(prefill))}}
                 decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3]), env: {\(environment(decode))}}
                 proxy:
                   listen: 127.0.0.1:\(ports[4])
@@ -87,6 +89,39 @@ final class LaunchScene: Sendable {
         plan.processes[0].command.environment["FAKE_EVENTS"] = directory + "/events"
         plan.processes[0].command.environment["FAKE_SCENE"] = mark
         return plan
+    }
+
+    /// Settings with short times.
+    static func settings(_ change: (inout Launcher.Settings) -> Void = { _ in }) -> Launcher.Settings {
+        var settings = Launcher.Settings()
+        settings.probeInterval = .milliseconds(30)
+        settings.healthInterval = .milliseconds(50)
+        settings.rotationInterval = .milliseconds(50)
+        settings.restarts.firstDelay = .milliseconds(20)
+        settings.source = "test.yaml"
+        change(&settings)
+        return settings
+    }
+
+    /// Runs a plan; `body` may stop it through the continuation.
+    func run(
+        _ plan: LaunchPlan, _ settings: Launcher.Settings = LaunchScene.settings(),
+        _ body: @escaping @Sendable (AsyncStream<Void>.Continuation) async throws -> Void = { _ in }
+    ) async throws -> Int32 {
+        let lock = try await Launcher.prepare(plan, directory: directory + "/logs", rotation: settings.rotation)
+        let launcher = Launcher(plan, directory: directory + "/logs", settings: settings)
+        let (stops, stop) = AsyncStream.makeStream(of: Void.self)
+        async let status = launcher.run(stopRequests: stops, console: console)
+        do {
+            try await body(stop)
+        } catch {
+            // A condition that never came must not leave processes or wait for ever.
+            stop.yield()
+            stop.yield()
+        }
+        let result = await status
+        withExtendedLifetime(lock) {}
+        return result
     }
 
     var console: LaunchConsole {
