@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 import Synchronization
 import Testing
 
@@ -38,19 +39,24 @@ final class LaunchScene: Sendable {
         var descriptors: [Int32] = []
         defer { for descriptor in descriptors { close(descriptor) } }
         return (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard let (descriptor, port) = boundSocket(port: 0) else { return 0 }
             descriptors.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                    _ = bind(descriptor, generic, length)
-                    _ = getsockname(descriptor, generic, &length)
-                }
-            }
-            return Int(UInt16(bigEndian: address.sin_port))
+            return port
         }
+    }
+
+    /// A socket bound to a port of loopback, and the port; nil where it is taken.
+    static func boundSocket(port: Int) -> (descriptor: Int32, port: Int)? {
+        guard let address = try? SocketAddress(ipAddress: "127.0.0.1", port: port) else { return nil }
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard address.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 128)
+        var length = socklen_t(bytes.count)
+        bytes.withUnsafeMutableBytes {
+            _ = getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
+        }
+        // The port follows the family in every socket address of the Internet, its high byte first.
+        return (descriptor, Int(bytes[2]) << 8 | Int(bytes[3]))
     }
 
     /// Writes a deployment file of fake vLLM engines on free ports.

@@ -142,16 +142,8 @@ struct LauncherTests {
         let scene = try LaunchScene()
         let plan = try await scene.plan(try scene.write())
         let port = try #require(plan.deployment.decode.receiverPorts(replica: 0).allocPorts.first)
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let (descriptor, _) = try #require(LaunchScene.boundSocket(port: port))
         defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
         #expect(listen(descriptor, 1) == 0)
         do throws(CommandError) {
             _ = try await Launcher.prepare(plan, directory: scene.directory + "/logs")

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 
 @testable import DisaggCore
@@ -41,11 +42,11 @@ struct SupervisionTests {
         }
         #expect(status == 0)
         #expect(scene.contains("Restarting prefill-1, too: it has talked to decode-0"))
-        let starts = scene.events.filter { $0.hasSuffix(" start") }
+        let output = scene.output.withLock { $0 }
+        let started = output.split(separator: "\n").filter { $0.contains(" started, pid") }
         #expect(
-            starts == [
-                "proxy start", "decode start", "prefill start", "prefill start", "decode start", "prefill start",
-                "prefill start",
+            started.map { String($0.prefix { $0 != " " }) } == [
+                "proxy", "decode-0", "prefill-0", "prefill-1", "decode-0", "prefill-0", "prefill-1",
             ])
         // Nobody ever sent an engine a plain request.
         #expect(!scene.events.contains { $0.hasSuffix("plain request") })
