@@ -21,8 +21,8 @@ struct DisaggLaunch: AsyncParsableCommand {
             """,
         version: DisaggVersion.current,
         subcommands: [
-            UpCommand.self, PresetCommand.self, SimulateCommand.self, BenchCommand.self, PlanCommand.self,
-            PredictCommand.self,
+            UpCommand.self, StatusCommand.self, LogsCommand.self, DownCommand.self, PresetCommand.self,
+            SimulateCommand.self, BenchCommand.self, PlanCommand.self, PredictCommand.self,
         ])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
