@@ -34,36 +34,45 @@ package struct PlacementSolver {
         return Placement(seats: seats, cost: cost.total(seats))
     }
 
-    /// Divides engines among hosts: each goes where there is room and its role is rarest for its share, the largest first.
+    /// Divides engines among as few hosts as can hold them, evenly, so that each has both roles.
     private func deal(_ engines: [Placement.Engine]) throws(CommandError) -> [[Placement.Engine]] {
-        var room = hosts.map(\.available.count)
+        let rooms = hosts.map(\.available.count)
+        let needed = engines.reduce(0) { $0 + $1.size }
+        let largestFirst = hosts.indices.sorted { rooms[$0] == rooms[$1] ? $0 < $1 : rooms[$0] > rooms[$1] }
+        var used = 0
+        var sum = 0
+        while used < hosts.count, sum < needed {
+            sum += rooms[largestFirst[used]]
+            used += 1
+        }
+        // Engines of several ranks may not fill the fewest hosts to the last GPU; then one more is used.
+        while used <= hosts.count {
+            if let shares = deal(engines, to: Array(largestFirst.prefix(used)), rooms: rooms) { return shares }
+            used += 1
+        }
+        throw shortage(of: engines)
+    }
+
+    private func deal(_ engines: [Placement.Engine], to used: [Int], rooms: [Int]) -> [[Placement.Engine]]? {
+        var rest = rooms
         var shares = hosts.map { _ in [Placement.Engine]() }
-        // Alternating the roles keeps a prefill engine's decode engines near it.
-        let sizes = Set(engines.map(\.size)).sorted(by: >)
-        for size in sizes {
-            let same = engines.filter { $0.size == size }
-            for engine in Self.interleaved(same) {
-                let candidates = hosts.indices.filter { room[$0] >= engine.size }
-                // A host that is begun is filled before the next one, so that pairs share it.
-                guard
-                    let host = candidates.min(by: { first, second in
-                        let (a, b) = (key(shares[first], engine), key(shares[second], engine))
-                        return a == b ? first < second : a < b
-                    })
-                else { throw shortage(of: engines, at: engine) }
+        // The largest first, as they are hardest to fit; within a size the roles alternate.
+        for size in Set(engines.map(\.size)).sorted(by: >) {
+            for engine in Self.interleaved(engines.filter { $0.size == size }) {
+                let fitting = used.filter { rest[$0] >= engine.size }
+                // Where the engine's role is rarest, then where most is free.
+                let host = fitting.min { first, second in
+                    let one = shares[first].count { $0.role == engine.role }
+                    let two = shares[second].count { $0.role == engine.role }
+                    if one != two { return one < two }
+                    return rest[first] == rest[second] ? first < second : rest[first] > rest[second]
+                }
+                guard let host else { return nil }
                 shares[host].append(engine)
-                room[host] -= engine.size
+                rest[host] -= engine.size
             }
         }
         return shares
-    }
-
-    /// Hosts with too few of the engine's role come first, then begun ones, then empty ones.
-    private func key(_ share: [Placement.Engine], _ engine: Placement.Engine) -> Int {
-        let own = share.filter { $0.role == engine.role }.count
-        let others = share.count - own
-        if others > own { return 0 }
-        return share.isEmpty ? 2 : 1
     }
 
     private static func interleaved(_ engines: [Placement.Engine]) -> [Placement.Engine] {
@@ -80,7 +89,7 @@ package struct PlacementSolver {
         return result + prefills[taken...]
     }
 
-    private func shortage(of engines: [Placement.Engine], at engine: Placement.Engine) -> CommandError {
+    private func shortage(of engines: [Placement.Engine]) -> CommandError {
         let needed = engines.reduce(0) { $0 + $1.size }
         let free = hosts.reduce(0) { $0 + $1.available.count }
         let reasons = hosts.flatMap { host in
@@ -89,9 +98,9 @@ package struct PlacementSolver {
         let largest = hosts.map(\.available.count).max() ?? 0
         var text = "\(engines.count) engines need \(needed) GPUs, \(free) are free"
         if needed <= free {
-            text =
-                "\(engine.role.rawValue) engine \(engine.replica) needs \(engine.size) GPUs of one host, "
-                + "the largest host has \(largest) free"
+            let size = engines.map(\.size).max() ?? 0
+            text +=
+                ", but no engine can be spread over hosts: one needs \(size) GPUs, the largest host has \(largest) free"
         }
         if !reasons.isEmpty { text += " (\(reasons.prefix(8).joined(separator: "; ")))" }
         return CommandError(text + "; ask for fewer or smaller engines, or free those GPUs")

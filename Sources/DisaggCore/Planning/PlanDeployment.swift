@@ -11,8 +11,12 @@ package enum PlanDeployment {
         deployment.model = request.modelName
         deployment.handoff = best.layout.isDisaggregated ? request.handoff : .none
         deployment.firstToken = request.firstToken
-        deployment.decode = group(deployment.decode, best.layout.decode, request)
-        if let prefill = best.layout.prefill { deployment.prefill = group(deployment.prefill, prefill, request) }
+        deployment.decode = group(deployment.decode, best.layout.decode, request, isApart: best.layout.isDisaggregated)
+        if let prefill = best.layout.prefill {
+            deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)
+        }
+        // Nothing is handed off, so no prefill engine is started: the group names the engines that do both.
+        if !best.layout.isDisaggregated { deployment.prefill.urls = deployment.decode.endpoints }
         if best.layout.isDisaggregated, request.handoff == .lmcache {
             let chunk = max(1, deployment.lmcache.chunkSize)
             let bytes =
@@ -38,7 +42,9 @@ package enum PlanDeployment {
         return deployment
     }
 
-    private static func group(_ group: EngineGroup, _ part: PlanLayout.Part, _ request: PlanRequest) -> EngineGroup {
+    private static func group(_ group: EngineGroup, _ part: PlanLayout.Part, _ request: PlanRequest, isApart: Bool)
+        -> EngineGroup
+    {
         var group = group
         group.replicas = part.count
         group.tensorParallel = part.tensorParallel
@@ -47,7 +53,11 @@ package enum PlanDeployment {
             "--gpu-memory-utilization", DecimalText.fixed(request.utilization, 2),
             "--max-model-len", "\(modelLength(request))",
         ]
-        if request.setup.isEager { group.extraArguments.append("--enforce-eager") }
+        // The launcher adds it itself where the hand-off wants it.
+        let isImplied = isApart && [.lmcache, .lmcacheLegacy, .plain].contains(request.handoff)
+        if request.setup.isEager, !isImplied {
+            group.extraArguments.append("--enforce-eager")
+        }
         return group
     }
 

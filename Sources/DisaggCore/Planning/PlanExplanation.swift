@@ -43,6 +43,11 @@ enum PlanExplanation {
             default: break
             }
         }
+        if request.isEagerApart, !request.setup.isEager {
+            text.append(
+                "With the \(request.handoff.rawValue) hand-off engines run without CUDA graphs, which makes small steps slower; "
+                    + "engines that do both keep their graphs.")
+        }
         if request.handoff == .lmcache || request.handoff == .lmcacheLegacy {
             text.append("LMCache needs equal tensor-parallel sizes on both sides; --handoff nixl would allow others.")
         }

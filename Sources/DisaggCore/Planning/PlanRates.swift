@@ -141,33 +141,44 @@ struct PlanRates: Sendable {
         return .success((low, batch(at: low) ?? 1))
     }
 
-    /// Output tokens a second and GPU against tokens a second and user, for decode batches of any size.
-    func frontier(ranks: [Int: Predictor], kvTokens: [Int: Int]) -> (apart: [PlanPoint], together: [PlanPoint]) {
-        var apart: [PlanPoint] = []
-        var together: [PlanPoint] = []
+    /// Output tokens a second and GPU against tokens a second and user, for batches of any size.
+    func frontier(
+        apart: [Int: Predictor], together: [Int: Predictor], kvTokens: [Int: Int]
+    ) -> (apart: [PlanPoint], together: [PlanPoint]) {
         let steps = max(1, output - 1)
-        for (size, predictor) in ranks.sorted(by: { $0.key < $1.key }) {
-            let budget = predictor.setup.maximumBatchedTokens
-            let prompt = service(predictor, batchedTokens: budget).mean
+        func points(_ predictors: [Int: Predictor], _ point: (Predictor, Double, Int) -> (Double, Double))
+            -> [PlanPoint]
+        {
+            var result: [PlanPoint] = []
+            for (size, predictor) in predictors.sorted(by: { $0.key < $1.key }) {
+                let room = (kvTokens[size] ?? 0) / max(1, context + Int(output / 2))
+                let prompt = service(predictor, batchedTokens: predictor.setup.maximumBatchedTokens).mean
+                var batch = 1
+                while batch <= min(predictor.setup.maximumSequences, max(1, room)) {
+                    let (perUser, perGPU) = point(predictor, prompt, batch)
+                    result.append(.init(perUser: perUser, perGPU: perGPU, ranks: size, batch: batch))
+                    batch = max(batch + 1, batch * 5 / 4)
+                }
+            }
+            return PlanPoint.front(result)
+        }
+        let first = points(apart) { predictor, prompt, batch in
             let profile = request.profile(predictor.setup)
             let stall = profile.stall(tokens: max(1, context - Int(output / 2)))
-            let most = min(
-                predictor.setup.maximumSequences, max(1, (kvTokens[size] ?? 0) / max(1, context + Int(output / 2))))
-            var batch = 1
-            while batch <= most {
-                let step = predictor.model.decodeMilliseconds(batch: batch, context: context)
-                let pure = step + profile.stepMilliseconds + Double(batch) * stall / steps
-                let rate = Double(batch) / (steps * pure) * 1e3
-                // As many prefill engines as the decode engine needs, in fractions.
-                let gpus = Double(size) * (1 + rate * prompt / 1e3 / Self.fullest)
-                apart.append(.init(perUser: 1e3 / pure, perGPU: rate * output / gpus, ranks: size, batch: batch))
-                let own = step + Double(batch) * prompt / steps
-                let mixed = Double(batch) / (steps * own) * 1e3
-                together.append(
-                    .init(perUser: 1e3 / own, perGPU: mixed * output / Double(size), ranks: size, batch: batch))
-                batch = max(batch + 1, batch * 5 / 4)
-            }
+            let time =
+                predictor.model.decodeMilliseconds(batch: batch, context: context) + profile.stepMilliseconds
+                + Double(batch) * stall / steps
+            let rate = Double(batch) / (steps * time) * 1e3
+            // As many prefill engines as the decode engine needs, in fractions.
+            let gpus = Double(predictor.setup.tensorParallel) * (1 + rate * prompt / 1e3 / Self.fullest)
+            return (1e3 / time, rate * output / gpus)
         }
-        return (PlanPoint.front(apart), PlanPoint.front(together))
+        let second = points(together) { predictor, prompt, batch in
+            let time =
+                predictor.model.decodeMilliseconds(batch: batch, context: context) + Double(batch) * prompt / steps
+            let rate = Double(batch) / (steps * time) * 1e3
+            return (1e3 / time, rate * output / Double(predictor.setup.tensorParallel))
+        }
+        return (first, second)
     }
 }

@@ -164,7 +164,8 @@ package enum PlanReport {
 extension PlanResult {
     /// The ranges of the mean latencies, in percent.
     package var bands: (ttft: Int, tpot: Int) {
-        let predictor = request.predictor(ranks: best?.layout.decode.tensorParallel ?? 1)
+        let predictor = request.predictor(
+            ranks: best?.layout.decode.tensorParallel ?? 1, isApart: best?.layout.isDisaggregated ?? true)
         let prompt = predictor.prompt(tokens: max(1, Int(request.workload.input.mean)))
         let step = predictor.step(batch: 32, context: Int(request.workload.input.mean))
         func percent(_ prediction: Prediction) -> Int {

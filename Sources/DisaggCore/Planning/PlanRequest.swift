@@ -50,9 +50,16 @@ public struct PlanRequest: Sendable {
     /// Free GPUs of the largest host: no engine is spread over hosts.
     public var largestHost: Int { hosts.map(\.available.count).max() ?? 0 }
 
+    /// Whether engines of a disaggregated layout run without CUDA graphs: the launcher starts LMCache's and the shared
+    /// store's so, as their authors do.
+    public var isEagerApart: Bool { setup.isEager || [.lmcache, .lmcacheLegacy, .plain].contains(handoff) }
+
     /// An engine of some ranks.
-    public func predictor(ranks: Int) -> Predictor {
+    ///
+    /// - Parameter isApart: whether it is a prefill or decode engine, or does both.
+    public func predictor(ranks: Int, isApart: Bool) -> Predictor {
         var setup = setup
+        if isApart { setup.isEager = isEagerApart }
         let sized = EngineSetup(shape: setup.shape, gpu: setup.gpu, tensorParallel: ranks, isEager: setup.isEager)
         setup.tensorParallel = ranks
         setup.groupGigabytesPerSecond = sized.groupGigabytesPerSecond

@@ -6,7 +6,10 @@
 package struct PlanSearch: Sendable {
     private let request: PlanRequest
     private let rates: PlanRates
-    private let predictors: [Int: Predictor]
+    /// Prefill and decode engines by their ranks.
+    private let apart: [Int: Predictor]
+    /// Engines that do both by their ranks.
+    private let together: [Int: Predictor]
     private let kvTokens: [Int: Int]
     private let shortages: [Int: PlanShortage]
 
@@ -19,7 +22,8 @@ package struct PlanSearch: Sendable {
     package init(_ request: PlanRequest) {
         self.request = request
         rates = PlanRates(request)
-        var predictors: [Int: Predictor] = [:]
+        var apart: [Int: Predictor] = [:]
+        var together: [Int: Predictor] = [:]
         var kvTokens: [Int: Int] = [:]
         var shortages: [Int: PlanShortage] = [:]
         var ranks = 1
@@ -29,16 +33,18 @@ package struct PlanSearch: Sendable {
                 shortages[ranks] = .rule("\(ranks) ranks do not divide \(request.setup.shape.attentionHeads) heads")
                 continue
             }
-            let predictor = request.predictor(ranks: ranks)
+            let predictor = request.predictor(ranks: ranks, isApart: false)
             let budget = MemoryBudget(predictor.setup, utilization: request.utilization)
             if let shortage = budget.shortage(forTokens: request.workload.longestTokens) {
                 shortages[ranks] = .memory(shortage)
                 continue
             }
-            predictors[ranks] = predictor
+            together[ranks] = predictor
+            apart[ranks] = request.predictor(ranks: ranks, isApart: true)
             kvTokens[ranks] = budget.kvTokens
         }
-        self.predictors = predictors
+        self.apart = apart
+        self.together = together
         self.kvTokens = kvTokens
         self.shortages = shortages
     }
@@ -46,17 +52,18 @@ package struct PlanSearch: Sendable {
     /// Searches.
     package func run() -> PlanResult {
         var considered = 0
-        let apart = rated(gpus: request.gpus, isApart: true, considered: &considered)
-        let together = rated(gpus: request.gpus, isApart: false, considered: &considered)
-        let tested = (shortlist(apart) + shortlist(together)).map(simulate)
+        let ratedApart = rated(gpus: request.gpus, isApart: true, considered: &considered)
+        let ratedTogether = rated(gpus: request.gpus, isApart: false, considered: &considered)
+        let tested = (shortlist(ratedApart) + shortlist(ratedTogether)).map(simulate)
         let ranked = tested.filter { $0.goodput > 0 }.sorted(by: isBetter)
         let best = ranked.first
         let bestApart = ranked.first { $0.layout.isDisaggregated }
         let bestTogether = ranked.first { !$0.layout.isDisaggregated }
-        let fronts = rates.frontier(ranks: predictors, kvTokens: kvTokens)
+        let fronts = rates.frontier(apart: apart, together: together, kvTokens: kvTokens)
         var result = PlanResult(
             request: request, best: best, candidates: ranked, bestApart: bestApart, bestTogether: bestTogether,
-            frontApart: fronts.apart, frontTogether: fronts.together, basis: request.predictor(ranks: 1).basis,
+            frontApart: fronts.apart, frontTogether: fronts.together,
+            basis: request.predictor(ranks: 1, isApart: best?.layout.isDisaggregated ?? true).basis,
             explanation: [], considered: considered)
         if let best {
             result.placement = try? PlacementSolver(
@@ -79,7 +86,7 @@ package struct PlanSearch: Sendable {
 
     /// What stands against each size, where anything does.
     private func failures() -> [PlanShortage] {
-        predictors.sorted { $0.key < $1.key }.flatMap { _, predictor -> [PlanShortage] in
+        apart.sorted { $0.key < $1.key }.flatMap { _, predictor -> [PlanShortage] in
             var found: [PlanShortage] = []
             let ranks = predictor.setup.tensorParallel
             if case .failure(let shortage) = rates.decode(predictor, kvTokens: kvTokens[ranks] ?? 0) {
@@ -95,7 +102,8 @@ package struct PlanSearch: Sendable {
 
     /// All layouts for some GPUs, best first.
     private func rated(gpus: Int, isApart: Bool, considered: inout Int) -> [PlanCandidate] {
-        let sizes = predictors.keys.sorted()
+        let sizes = apart.keys.sorted()
+        let predictors = isApart ? self.apart : together
         var result: [PlanCandidate] = []
         for size in sizes {
             guard let decode = predictors[size], let tokens = kvTokens[size] else { continue }
@@ -231,9 +239,9 @@ package struct PlanSearch: Sendable {
         let count = min(6_000, max(400, Int(rate * steps * limit / 1e3 * 3)))
         let requests = request.workload.requests(count: count, rate: rate, seed: request.seed)
         let result: SimulationResult
-        let decode = model(layout.decode)
+        let decode = model(layout.decode, isApart: layout.isDisaggregated)
         if let part = layout.prefill {
-            let prefill = model(part)
+            let prefill = model(part, isApart: true)
             var cluster = ClusterSimulation(
                 prefill: (prefill, limits(part, prefill), part.count),
                 decode: (decode, limits(layout.decode, decode), layout.decode.count),
@@ -253,8 +261,10 @@ package struct PlanSearch: Sendable {
         return (report, tail > 0.5 * arrivals + 3 * report.tpot.p50 * steps + 10 * report.ttft.p50)
     }
 
-    private func model(_ part: PlanLayout.Part) -> CostModel {
-        let predictor = predictors[part.tensorParallel] ?? request.predictor(ranks: part.tensorParallel)
+    private func model(_ part: PlanLayout.Part, isApart: Bool) -> CostModel {
+        let predictor =
+            (isApart ? apart : together)[part.tensorParallel]
+            ?? request.predictor(ranks: part.tensorParallel, isApart: isApart)
         var setup = predictor.setup
         setup.maximumBatchedTokens = part.batchedTokens
         setup.maximumSequences = part.sequences

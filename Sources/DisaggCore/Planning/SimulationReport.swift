@@ -2,10 +2,15 @@
 public struct SimulationReport: Sendable, Hashable {
     /// The distribution of one latency, in ms.
     public struct Distribution: Sendable, Hashable {
+        /// Arithmetic mean.
         public var mean: Double
+        /// Median.
         public var p50: Double
+        /// 90th percentile.
         public var p90: Double
+        /// 99th percentile.
         public var p99: Double
+        /// The largest value.
         public var maximum: Double
 
         /// Sorts values; a percentile is the value at rank q·(N−1), rounded down, as vLLM's benchmark takes it.

@@ -1,5 +1,6 @@
-import DisaggCore
 import Testing
+
+@testable import DisaggCore
 
 @Suite struct NvidiaSMITests {
     @Test func aQueryWithoutHeadingAndUnitsGivesDevices() throws {

@@ -1,5 +1,6 @@
-import DisaggCore
 import Testing
+
+@testable import DisaggCore
 
 @Suite struct PlacementTests {
     private func engines(_ role: BackendRole, _ count: Int, _ size: Int) -> [Placement.Engine] {

@@ -57,7 +57,8 @@ import Testing
         let plan = try result {
             $0.input = "8000"
             $0.output = "200"
-            $0.objectives = "ttft=1500ms,tpot=15ms"
+            $0.handoff = "nixl"
+            $0.objectives = "ttft=1500ms,tpot=12ms"
         }
         let best = try #require(plan.best)
         #expect(best.layout.isDisaggregated, "\(plan.explanation)")
@@ -66,7 +67,10 @@ import Testing
     @Test func whatCannotBeSaysWhyAndWhatCould() throws {
         let tight = try result { $0.objectives = "ttft=20ms,tpot=50ms" }
         #expect(tight.best == nil)
-        #expect(tight.explanation.contains { $0.contains("time to the first token is in the way") && $0.contains("--slo ttft=") })
+        #expect(
+            tight.explanation.contains {
+                $0.contains("time to the first token is in the way") && $0.contains("--slo ttft=")
+            })
         let large = try result {
             $0.engine.model = "meta-llama/Llama-3.1-70B"
             $0.gpus = 1
@@ -92,6 +96,15 @@ import Testing
         let best = try #require(plan.best)
         #expect(deployment.decode.replicas == best.layout.decode.count)
         #expect(deployment.decode.gpus.count == best.layout.decode.gpus)
+    }
+
+    @Test func aPlanOfEnginesThatDoBothStartsNoPrefillEngine() throws {
+        let plan = try result { $0.objectives = "ttft=1s,tpot=40ms" }
+        #expect(plan.best?.layout.isDisaggregated == false)
+        let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+        let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
+        let roles = LaunchPlan(deployment, places: places).processes.map(\.role)
+        #expect(roles.contains("decode") && !roles.contains("prefill"))
     }
 
     @Test func thePictureAndThePageAreWellFormed() throws {
