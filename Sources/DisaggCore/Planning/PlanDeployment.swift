@@ -15,8 +15,6 @@ package enum PlanDeployment {
         if let prefill = best.layout.prefill {
             deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)
         }
-        // Nothing is handed off, so no prefill engine is started: the group names the engines that do both.
-        if !best.layout.isDisaggregated { deployment.prefill.urls = deployment.decode.endpoints }
         if best.layout.isDisaggregated, request.handoff == .lmcache {
             let chunk = max(1, deployment.lmcache.chunkSize)
             let bytes =
