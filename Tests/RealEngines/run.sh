@@ -15,7 +15,8 @@
 # Needs two GPUs, nvidia-smi, curl, python3, and vllm, lmcache and nixl on the PATH.
 set -uo pipefail
 
-root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
 model=
 out=real-engines
 programs=$root/.build/release
@@ -81,9 +82,10 @@ gpu_memory() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 
 prompt() { python3 -c 'import random,sys; r=random.Random(int(sys.argv[2])); print([r.randrange(300,30000) for _ in range(int(sys.argv[1]))])' "$1" "$2"; }
 
 complete() { # TOKENS SEED MAX TIMEOUT -> HTTP status
-    printf '{"model":"%s","prompt":%s,"max_tokens":%s,"temperature":0,"ignore_eos":true}' "$model" "$(prompt "$1" "$2")" "$3" |
-        curl -sS -o "$out/answer.json" -w '%{http_code}' --max-time "$4" -H 'Content-Type: application/json' \
-            --data-binary @- "$url/v1/completions"
+    printf '{"model":"%s","prompt":%s,"max_tokens":%s,"temperature":0,"ignore_eos":true}' "$model" "$(prompt "$1" "$2")" "$3" \
+        >"$out/request.json"
+    curl -sS -o "$out/answer.json" -w '%{http_code}' --max-time "$4" -H 'Content-Type: application/json' \
+        --data-binary @"$out/request.json" "$url/v1/completions"
 }
 
 for mode in "${modes[@]}"; do
@@ -114,11 +116,11 @@ for mode in "${modes[@]}"; do
     status=$(complete 512 1 8 60)
     report "$mode" first-request "$([ "$status" = 200 ] && echo true || echo false)" "status $status"
 
-    python3 "$root/Tests/RealEngines/load.py" --url "$url" --model "$model" --requests 30 --rate 1 --input 7500 \
+    python3 "$here/load.py" --url "$url" --model "$model" --requests 30 --rate 1 --input 7500 \
         --output 200 >"$logs/load.json" 2>"$logs/load.err"
     report "$mode" load "$([ $? = 0 ] && echo true || echo false)" "$(cat "$logs/load.json") $(head -c 300 "$logs/load.err")"
 
-    for pause in 0.05 0.12; do complete 7500 "7$pause" 200 "$pause" >/dev/null 2>&1; done
+    for pause in 0.05 0.12; do complete 7500 "${pause#0.}" 200 "$pause" >/dev/null 2>&1; done
     sleep 2
     status=$(complete 7500 99 16 60)
     report "$mode" after-leaving "$([ "$status" = 200 ] && echo true || echo false)" "status $status"
