@@ -1,7 +1,9 @@
 /// The parts of a deployment file that only some hand-offs read: `handoffOptions`, and the KV ports of each group.
 package enum HandoffSections {
     /// Keys of `handoffOptions`.
-    package static let optionKeys = ["moriioMode", "trtllmStyle", "lease", "fallback"]
+    package static let optionKeys = [
+        "moriioMode", "trtllmStyle", "lease", "bidirectional", "turnLifetime", "fallback", "resume",
+    ]
     /// Keys of `prefill` and `decode` that say where engines offer KV.
     package static let groupKeys = [
         "dataParallel", "transferHost", "bootstrapPort", "p2pPort", "zmqPort", "handshakePort", "kvNotifyPort",
@@ -20,6 +22,9 @@ package enum HandoffSections {
             case "trtllmStyle":
                 reader.choice(node, at: path, of: HandoffOptions.TRTLLMStyle.self).map { options.trtllmStyle = $0 }
             case "lease": reader.duration(node, at: path).map { options.lease = $0 }
+            case "bidirectional": reader.bool(node, at: path).map { options.bidirectional = $0 }
+            case "turnLifetime": reader.duration(node, at: path).map { options.turnLifetime = $0 }
+            case "resume": reader.bool(node, at: path).map { options.resume = $0 }
             case "fallback":
                 reader.choice(node, at: path, of: HandoffOptions.Fallback.self).map { options.fallback = $0 }
             default: break
@@ -57,7 +62,10 @@ package enum HandoffSections {
             "  moriioMode: \(options.moriioMode.rawValue)",
             "  trtllmStyle: \(options.trtllmStyle.rawValue)",
             "  lease: \(ConfigText.text(options.lease))",
+            "  bidirectional: \(options.bidirectional)",
+            "  turnLifetime: \(ConfigText.text(options.turnLifetime))",
             "  fallback: \(options.fallback.rawValue)",
+            "  resume: \(options.resume)",
         ]
     }
 

@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
@@ -7,6 +8,8 @@ final class ProxyShared: Sendable {
     let deployment: Deployment
     let pool: BackendPool
     let handoff: any HandoffProtocol
+    /// What conversations left at their decoders; nil where turns are not handed back.
+    let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
 
     init(deployment: Deployment, logger: Logger) {
@@ -14,6 +17,8 @@ final class ProxyShared: Sendable {
         self.logger = logger
         pool = BackendPool(prefill: deployment.backends(.prefill), decode: deployment.backends(.decode))
         handoff = HandoffKind.makeProtocol(deployment)
+        let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
+        turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
     }
 }
 
