@@ -70,10 +70,11 @@ package struct Preset: Sendable, Hashable {
               prefillTimeout: 300s     # a prompt must be computed within this time
               drainTimeout: 30s        # after Ctrl-C, answers in progress have this long to end
 
-            # GPU memory for KV in transit, for each rank, beside vLLM's own; 2GiB holds 16384 tokens of an 8B model.
+            # GPU memory for KV in transit is sized from the model, for each rank, beside vLLM's own. `disagg-launch config`
+            # shows the sizes; prefillBufferBytes and decodeBufferBytes fix them.
             lmcache:
-              prefillBufferBytes: 2GiB
-              decodeBufferBytes: 4GiB
+              maxPrefillTokens: 16384  # longest prompt that is handed over
+              concurrency: 2           # of these, on the way to one decode engine at the same time
 
             """
     }
