@@ -43,7 +43,8 @@ struct CheckCommand: AsyncParsableCommand {
     @Option(name: .customLong("vllm-version"), help: "vLLM version of existing command lines.")
     var vllmVersion: String?
 
-    @Flag(name: .customLong("no-machine"), help: "Leave out what depends on this machine: ports, GPUs, programs, limits.")
+    @Flag(
+        name: .customLong("no-machine"), help: "Leave out what depends on this machine: ports, GPUs, programs, limits.")
     var noMachine = false
 
     @Flag(help: "Look at the running engines too: health, versions, models, logs.")

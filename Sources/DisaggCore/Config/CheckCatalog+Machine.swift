@@ -29,6 +29,10 @@ extension CheckCatalog {
             fix: "More GPUs for each engine, a shorter --max-model-len, smaller buffers, or a smaller model.",
             source: "vllm gpu_worker.py; LMCache's example logs"),
         Check(
+            .gpuRoom, .warning, "vLLM's share of a GPU and the PD buffer fit beside each other.",
+            why: "The buffer lies outside of the share where it is allocated after the KV cache: out of memory.",
+            fix: "--gpu-memory-utilization 0.85 in extraArgs, or smaller buffers.", source: "LMCache's example logs"),
+        Check(
             .gpuLink, .warning, "GPUs that exchange KV or work in one engine are joined by NVLink or share PCIe peers.",
             why: "Without peer access cuda_ipc is not available: KV goes through host memory.",
             fix: "Choose other GPUs (nvidia-smi topo -m).", source: "605, nixl#503"),

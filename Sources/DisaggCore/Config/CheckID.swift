@@ -102,6 +102,7 @@ package enum CheckID: String, Sendable, Hashable, CaseIterable {
     case gpuShared = "gpu-shared"
     case gpuBusy = "gpu-busy"
     case gpuMemory = "gpu-memory"
+    case gpuRoom = "gpu-room"
     case gpuLink = "gpu-link"
     case driver = "driver"
     case nixlCUDA = "nixl-cuda"

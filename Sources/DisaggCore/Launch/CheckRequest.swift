@@ -47,7 +47,9 @@ package struct CheckRequest: Sendable {
 
     /// Each engine's file in one line, as LMCache understands it.
     static func explain(_ set: CheckedSet) -> [String] {
-        var lines = ["read as LMCache \(set.lmcacheVersion) does (generation \(set.lmcacheVersion.generation.rawValue))"]
+        var lines = [
+            "read as LMCache \(set.lmcacheVersion) does (generation \(set.lmcacheVersion.generation.rawValue))"
+        ]
         for engine in set.engines {
             guard let document = engine.document else { continue }
             let role = engine.role.map { $0 == .prefill ? "sender (prefill)" : "receiver (decode)" } ?? "no role"

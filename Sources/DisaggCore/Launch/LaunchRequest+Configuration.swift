@@ -8,12 +8,17 @@ extension LaunchRequest {
         note: (String) -> Void
     ) throws(CommandError) -> (deployment: Deployment, places: CommandPlaces) {
         var deployment = try deployment()
-        var places = CommandPlaces(
-            directory: directory, launcher: launcher,
-            proxy: proxy ?? ExecutableSearch.sibling("disagg-proxy", of: launcher))
-        if let vllm = ExecutableSearch.find("vllm", path: searchPath) { places.vllm = vllm }
+        let places = places
         settleLMCacheVersion(&deployment, vllm: places.vllm, note: note)
         return (deployment, places)
+    }
+
+    /// Where programs are and files go; `vllm` stays a bare name where it is not on the PATH.
+    package var places: CommandPlaces {
+        CommandPlaces(
+            directory: directory, launcher: launcher,
+            proxy: proxy ?? ExecutableSearch.sibling("disagg-proxy", of: launcher),
+            vllm: ExecutableSearch.find("vllm", path: searchPath) ?? "vllm")
     }
 
     /// Takes the installed LMCache version where none is given.
