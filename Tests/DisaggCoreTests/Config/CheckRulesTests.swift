@@ -198,7 +198,7 @@ struct CheckRulesTests {
             nixl_role: sender
             nixl_receiver_host: localhost
             nixl_receiver_port: 55555
-            nixl_buffer_size: 1073741824
+            nixl_buffer_size: 4294967296
             nixl_buffer_device: cuda
             nixl_enable_gc: true
             """
@@ -222,7 +222,7 @@ struct CheckRulesTests {
         #expect(finding.message == "chunk_size is 128 here and 256 in P.yaml")
     }
 
-    @Test("a generated deployment passes every rule", arguments: ["1p1d", "xp1d", "xpyd"])
+    @Test("a generated deployment passes every rule", arguments: Preset.all.map(\.name))
     func generated(preset: String) throws {
         let deployment = try Deployment(yaml: try #require(Preset.named(preset)).yaml)
         let places = CommandPlaces(directory: "/run/d", launcher: "l", proxy: "p")
@@ -240,7 +240,7 @@ struct CheckRulesTests {
             ("prefill: {env: {LMCACHE_FORCE_SKIP_SAVE: '0'}}", .lmcacheForceSkipSave),
             ("lmcache: {version: 0.4.6}", .versionSharedPrefix),
             ("handoff: plain", .decodeBeforeKV),
-            ("decode: {urls: ['10.0.0.2:8200'], receiverPorts: [{init: [7300], alloc: [7400]}]}", .loopback),
+            ("prefill: {urls: ['10.0.0.2:8100']}", .loopback),
             ("decode: {urls: ['10.0.0.2:8200'], receiverPorts: [{init: [7300], alloc: [7400]}]}", .restartCoupling),
             ("model: someone/unknown", .modelShape),
         ])
