@@ -2,30 +2,8 @@
 ///
 /// ``MachineProbe`` fills it; tests give their own.
 package struct MachineFacts: Sendable {
-    /// One GPU.
-    package struct GPU: Sendable, Hashable {
-        /// Its index, as `CUDA_VISIBLE_DEVICES` counts.
-        package var index: Int
-        /// Its name.
-        package var name: String
-        /// All its memory, in bytes.
-        package var totalBytes: Int
-        /// What is in use, in bytes.
-        package var usedBytes: Int
-
-        /// Describes a GPU.
-        package init(index: Int, name: String, totalBytes: Int, usedBytes: Int) {
-            self.index = index
-            self.name = name
-            self.totalBytes = totalBytes
-            self.usedBytes = usedBytes
-        }
-    }
-
-    /// The GPUs; nil where `nvidia-smi` is missing or fails.
-    package var gpus: [GPU]?
-    /// How pairs of GPUs are joined, `NV18`, `PIX`, `SYS`, … by both indices.
-    package var links: [Int: [Int: String]] = [:]
+    /// The GPUs and their links; nil where `nvidia-smi` is missing or fails.
+    package var host: GPUHost?
     /// CUDA version that the driver supports.
     package var driverCUDA: LMCacheVersion?
     /// The Python environment beside the engine's program.

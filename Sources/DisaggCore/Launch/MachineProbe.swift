@@ -1,6 +1,4 @@
 internal import Glibc
-internal import Subprocess
-internal import SystemPackage
 
 /// Looks at this machine for the checks.
 package struct MachineProbe: Sendable {
@@ -46,69 +44,15 @@ package struct MachineProbe: Sendable {
     // MARK: - GPUs
 
     private func readGPUs(_ facts: inout MachineFacts) async {
-        guard let program = ExecutableSearch.find("nvidia-smi", path: path) else { return }
-        let query = ["--query-gpu=index,name,memory.total,memory.used", "--format=csv,noheader,nounits"]
-        guard let table = await Self.output(program, query) else { return }
-        facts.gpus = Self.gpus(table)
-        guard facts.gpus?.isEmpty == false else { return }
-        facts.driverCUDA = await Self.output(program, []).flatMap(Self.cudaVersion)
-        if let matrix = await Self.output(program, ["topo", "-m"]) { facts.links = Self.links(matrix) }
-    }
-
-    /// Lines such as `0, NVIDIA H200, 143771, 4`; memory in MiB.
-    static func gpus(_ table: String) -> [MachineFacts.GPU] {
-        table.split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: ",").map { field in String(field.drop { $0 == " " }) }
-            guard fields.count >= 4, let index = Int(fields[0]), let total = Int(fields[2]), let used = Int(fields[3]),
-                (0...(1 << 24)).contains(total), (0...(1 << 24)).contains(used)
-            else { return nil }
-            return MachineFacts.GPU(index: index, name: fields[1], totalBytes: total << 20, usedBytes: used << 20)
-        }
+        facts.host = try? await GPUInventory.host(path: path)
+        guard facts.host != nil, let program = ExecutableSearch.find("nvidia-smi", path: path) else { return }
+        facts.driverCUDA = await GPUInventory.answer(program, []).flatMap(Self.cudaVersion)
     }
 
     /// The banner's `CUDA Version: 13.0`.
     static func cudaVersion(_ banner: String) -> LMCacheVersion? {
         guard let range = banner.firstRange(of: "CUDA Version:") else { return nil }
         return LMCacheVersion(banner[range.upperBound...].drop { $0 == " " }.prefix { $0 == "." || $0.isNumber })
-    }
-
-    /// The rows `GPU0  X  NV18 …` of `nvidia-smi topo -m`.
-    static func links(_ matrix: String) -> [Int: [Int: String]] {
-        var links: [Int: [Int: String]] = [:]
-        for line in matrix.split(separator: "\n") {
-            let words = line.split { $0 == " " || $0 == "\t" }
-            guard let first = words.first, first.hasPrefix("GPU"), let row = Int(first.dropFirst(3)),
-                words.count > 1, !words[1].hasPrefix("GPU")
-            else { continue }
-            for (column, word) in words.dropFirst().prefix(64).enumerated() where column != row {
-                links[row, default: [:]][column] = String(word)
-            }
-        }
-        return links
-    }
-
-    /// A program's output; nil where it fails, or takes longer than 10 s as a broken driver does.
-    private static func output(_ program: String, _ arguments: [String]) async -> String? {
-        await withTaskGroup(of: String?.self) { group in
-            group.addTask {
-                var options = PlatformOptions()
-                options.createSession = true
-                options.teardownSequence = [
-                    .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .zero)
-                ]
-                let result = try? await Subprocess.run(
-                    .path(FilePath(program)), arguments: Arguments(arguments), platformOptions: options,
-                    output: .string(limit: 1 << 18))
-                return result.flatMap { $0.terminationStatus.isSuccess ? $0.standardOutput : nil }
-            }
-            group.addTask {
-                try? await Task.sleep(for: .seconds(10))
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
-        }
     }
 
     // MARK: - The model and the machine

@@ -91,7 +91,7 @@ package struct MachineRules {
             }
             return
         }
-        guard facts.isCached == false, facts.engineProgram != nil, facts.gpus?.isEmpty == false else { return }
+        guard facts.isCached == false, facts.engineProgram != nil, facts.host?.devices.isEmpty == false else { return }
         let gated = ["meta-llama/", "google/gemma", "mistralai/Mistral-Large"]
         if !facts.hasToken, gated.contains(where: { deployment.model.hasPrefix($0) }) {
             find(.gatedModel, "model", "\(deployment.model) is gated, and HF_TOKEN is not set")
@@ -147,8 +147,8 @@ package struct MachineRules {
     // MARK: - GPUs
 
     private mutating func checkGPUs() {
-        guard isVLLM, let gpus = facts.gpus, !gpus.isEmpty else { return }
-        let byIndex = Dictionary(gpus.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        guard isVLLM, let host = facts.host, !host.devices.isEmpty else { return }
+        let byIndex = Dictionary(host.devices.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
         var owners: [Int: String] = [:]
         for role in BackendRole.allCases where deployment.group(role).urls.isEmpty {
             for replica in 0..<deployment.group(role).replicas {
@@ -156,15 +156,13 @@ package struct MachineRules {
                 let own = VLLMCommand.gpus(deployment, role, replica: replica)
                 for index in own {
                     guard let gpu = byIndex[index] else {
-                        find(.gpuMissing, name, "GPU \(index) is not there; nvidia-smi lists \(gpus.count)")
+                        find(.gpuMissing, name, "GPU \(index) is not there; nvidia-smi lists \(host.devices.count)")
                         continue
                     }
                     if let other = owners.updateValue(name, forKey: index), other != name {
                         find(.gpuShared, name, "GPU \(index) is \(other)'s too")
                     }
-                    if gpu.usedBytes > 1 << 30, gpu.usedBytes > gpu.totalBytes / 50 {
-                        find(.gpuBusy, name, "\(Self.gib(gpu.usedBytes)) of GPU \(index) are in use")
-                    }
+                    if let reason = gpu.unavailability { find(.gpuBusy, name, reason) }
                 }
                 checkMemory(role, name, own.compactMap { byIndex[$0] })
                 checkLinks(name, own)
@@ -173,12 +171,13 @@ package struct MachineRules {
         checkPairLinks()
     }
 
-    private mutating func checkMemory(_ role: BackendRole, _ name: String, _ gpus: [MachineFacts.GPU]) {
-        guard let shape = deployment.modelShape, let smallest = gpus.map(\.totalBytes).min() else { return }
+    private mutating func checkMemory(_ role: BackendRole, _ name: String, _ gpus: [GPUDevice]) {
+        guard let shape = deployment.modelShape, let memory = gpus.map(\.memoryMiB).min() else { return }
         let group = deployment.group(role)
         let arguments = EngineArguments(group.extraArguments)
         let share = arguments.number("gpu-memory-utilization") ?? 0.9
-        guard share > 0, share <= 1 else { return }
+        guard share > 0, share <= 1, (1...(1 << 24)).contains(memory) else { return }
+        let smallest = memory << 20
         let weights = shape.weightBytes(
             tensorParallel: group.tensorParallel, pipelineParallel: group.pipelineParallel)
         let context = min(arguments.integer("max-model-len") ?? shape.maximumPositions ?? 8192, 1 << 24)
@@ -212,7 +211,7 @@ package struct MachineRules {
     private mutating func checkLinks(_ name: String, _ gpus: [Int]) {
         for (position, first) in gpus.enumerated() {
             for second in gpus.dropFirst(position + 1) {
-                guard let link = facts.links[first]?[second], ["SYS", "NODE"].contains(link) else { continue }
+                guard let link = distantLink(first, second) else { continue }
                 return find(.gpuLink, name, "GPUs \(first) and \(second) are joined by \(link) only")
             }
         }
@@ -222,9 +221,18 @@ package struct MachineRules {
         guard deployment.prefill.urls.isEmpty, deployment.decode.urls.isEmpty, deployment.handoff != .none,
             let from = VLLMCommand.gpus(deployment, .prefill, replica: 0).first,
             let target = VLLMCommand.gpus(deployment, .decode, replica: 0).first, from != target,
-            let link = facts.links[from]?[target], ["SYS", "NODE"].contains(link)
+            let link = distantLink(from, target)
         else { return }
         find(.gpuLink, "prefill-0 and decode-0", "GPUs \(from) and \(target) are joined by \(link) only")
+    }
+
+    /// The link between two GPUs where it has no peer access; nil for better ones, and where it is not known.
+    private func distantLink(_ first: Int, _ second: Int) -> String? {
+        guard let host = facts.host, let row = host.devices.firstIndex(where: { $0.index == first }),
+            let column = host.devices.firstIndex(where: { $0.index == second }), host.links.indices.contains(row),
+            host.links[row].indices.contains(column), let link = host.links[row][column]
+        else { return nil }
+        return link == .sameNode || link == .betweenSockets ? "\(link)" : nil
     }
 
     private static func gib(_ bytes: Int) -> String {

@@ -7,9 +7,7 @@ struct MachineRulesTests {
     /// A machine on which the default deployment can run.
     private static func machine() -> MachineFacts {
         var facts = MachineFacts()
-        facts.gpus = (0..<8).map { index in
-            MachineFacts.GPU(index: index, name: "NVIDIA H200", totalBytes: 143_771 << 20, usedBytes: 4 << 20)
-        }
+        facts.host = host(8, memoryMiB: 143_771)
         facts.driverCUDA = LMCacheVersion(13, 0, 0)
         facts.engineProgram = "/opt/venv/bin/vllm"
         facts.python.packages = [
@@ -23,6 +21,13 @@ struct MachineRulesTests {
         facts.availableBytes = 512 << 30
         facts.cacheFreeBytes = 1 << 40
         return facts
+    }
+
+    private static func host(_ count: Int, memoryMiB: Int, link: GPULink = .nvlink(18)) -> GPUHost? {
+        let devices = (0..<count).map { GPUDevice(index: $0, name: "NVIDIA H200", memoryMiB: memoryMiB) }
+        var host = try? GPUHost(name: "localhost", devices: devices, topology: nil)
+        host?.links = (0..<count).map { row in (0..<count).map { row == $0 ? nil : link } }
+        return host
     }
 
     struct Trouble: Sendable, CustomTestStringConvertible {
@@ -45,17 +50,15 @@ struct MachineRulesTests {
         Trouble(.programMissing) { $0.hasProxy = false },
         Trouble(.packageMissing) { $0.python.packages["lmcache"] = nil },
         Trouble(.packageMissing) { $0.python.packages = ["vllm": "0.24.0", "lmcache": "0.5.6"] },
-        Trouble(.gpuMissing) { $0.gpus = [.init(index: 0, name: "x", totalBytes: 143_771 << 20, usedBytes: 0)] },
+        Trouble(.gpuMissing) { $0.host = host(1, memoryMiB: 143_771) },
         Trouble(.gpuShared, "prefill: {gpus: [1]}\ndecode: {gpus: [1]}"),
-        Trouble(.gpuBusy) { $0.gpus?[1].usedBytes = 40 << 30 },
+        Trouble(.gpuBusy) { $0.host?.devices[1].usedMiB = 40960 },
         // 70 billion parameters in 16 bits are 131 GiB.
         Trouble(.gpuMemory, "model: meta-llama/Llama-3.1-70B-Instruct"),
-        Trouble(.gpuMemory) { facts in
-            // A 24 GB card holds the weights of an 8B model, but not one request of 131072 tokens beside them.
-            for index in facts.gpus?.indices ?? 0..<0 { facts.gpus?[index].totalBytes = 24_564 << 20 }
-        },
+        // A 24 GB card holds the weights of an 8B model, but not one request of 131072 tokens beside them.
+        Trouble(.gpuMemory) { $0.host = host(8, memoryMiB: 24_564) },
         Trouble(.gpuRoom, "decode: {extraArgs: ['--gpu-memory-utilization', '0.99']}"),
-        Trouble(.gpuLink) { $0.links = [0: [1: "SYS"], 1: [0: "SYS"]] },
+        Trouble(.gpuLink) { $0.host = host(8, memoryMiB: 143_771, link: .betweenSockets) },
         Trouble(.driver) { $0.driverCUDA = LMCacheVersion(12, 4, 0) },
         Trouble(.nixlCUDA) { facts in
             facts.python.packages["nixl-cu13"] = nil
@@ -118,15 +121,10 @@ struct MachineRulesTests {
         #expect(MachineRules.run(deployment, MachineFacts()) == [])
     }
 
-    @Test("nvidia-smi's tables are read")
-    func tables() {
-        let gpus = MachineProbe.gpus(
-            "0, NVIDIA H200, 143771, 4\n1, NVIDIA H200, 143771, 90112\nNo devices\n2, x, [N/A], 5\n")
-        #expect(gpus.map(\.index) == [0, 1] && gpus[1].usedBytes == 90112 << 20 && gpus[0].name == "NVIDIA H200")
+    @Test("the driver's CUDA version is read from nvidia-smi's banner")
+    func banner() {
         #expect(MachineProbe.cudaVersion("| Driver Version: 580.1  CUDA Version: 13.0  |") == LMCacheVersion(13, 0, 0))
         #expect(MachineProbe.cudaVersion("nothing") == nil)
-        let matrix = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV18\t0-47\nGPU1\tNV18\t X \t0-47\n\nLegend:\n  X = Self"
-        #expect(MachineProbe.links(matrix)[0]?[1] == "NV18" && MachineProbe.links(matrix)[1]?[0] == "NV18")
     }
 
     @Test("packages are found beside a program without starting Python")
