@@ -232,7 +232,7 @@ package struct MachineRules {
             let column = host.devices.firstIndex(where: { $0.index == second }), host.links.indices.contains(row),
             host.links[row].indices.contains(column), let link = host.links[row][column]
         else { return nil }
-        return link == .sameNode || link == .betweenSockets ? "\(link)" : nil
+        return link == .sameNode || link == .betweenSockets ? link.name : nil
     }
 
     private static func gib(_ bytes: Int) -> String {
