@@ -156,8 +156,8 @@ struct LMCacheFileText {
             "# KV goes from GPU to GPU; these versions refuse a remote store beside it.", "local_cpu: false",
             "max_local_cpu_size: 0", "", "enable_nixl: true",
             "# Any sender to any receiver, and the proxy is told when KV has arrived.", "enable_xpyd: true",
-            "nixl_backends: [UCX]",
         ]
+        if version >= LMCacheVersion(0, 3, 4) { lines.append("nixl_backends: [UCX]") }
         switch role {
         case .prefill:
             lines += [

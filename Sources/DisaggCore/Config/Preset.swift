@@ -28,10 +28,12 @@ package struct Preset: Sendable, Hashable {
             name: "mla", summary: "a model with latent attention on 8 GPUs for each engine, 16 GPUs", prefill: 1,
             decode: 1, model: "deepseek-ai/DeepSeek-V2", tensorParallel: 8),
         Preset(
-            name: "tiers", summary: "as 1p1d, and the prefill engine keeps KV in host memory, 2 GPUs", prefill: 1, decode: 1,
+            name: "tiers", summary: "as 1p1d, and the prefill engine keeps KV in host memory, 2 GPUs", prefill: 1,
+            decode: 1,
             lmcache: ["cpuTier: 20GiB           # pinned host memory, for each rank of a prefill engine"]),
         Preset(
-            name: "nixl", summary: "as 1p1d with vLLM's own NixlConnector, 2 GPUs", prefill: 1, decode: 1, handoff: .nixl),
+            name: "nixl", summary: "as 1p1d with vLLM's own NixlConnector, 2 GPUs", prefill: 1, decode: 1,
+            handoff: .nixl),
     ]
 
     /// The preset of that name; nil where there is none. Case counts for nothing.
@@ -94,8 +96,7 @@ package struct Preset: Sendable, Hashable {
             # GPU memory for KV in transit is sized from the model, for each rank, beside vLLM's own. `disagg-launch config`
             # shows the sizes; prefillBufferBytes and decodeBufferBytes fix them.
             lmcache:
-              maxPrefillTokens: 16384  # longest prompt that is handed over
-              concurrency: 2           # of these, on the way to one decode engine at the same time\(more)
+              concurrency: 2           # longest prompts on the way to one decode engine at the same time\(more)
 
             """
     }

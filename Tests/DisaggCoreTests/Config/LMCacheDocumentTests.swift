@@ -82,7 +82,7 @@ struct LMCacheDocumentTests {
             try document("pd_max_prefill_len: 5", LMCacheVersion(0, 4, 4)).notes.map(\.check) == [
                 .lmcacheOtherVersionKey
             ])
-        #expect(try document("max_local_cpu: 5").notes[0].message.contains("max_local_cpu_size"))
+        #expect(try document("max_local_cpu_sise: 5").notes[0].message.contains("max_local_cpu_size"))
     }
 
     @Test("a command line is split as a shell splits it")
