@@ -18,15 +18,10 @@ package enum DeploymentWriter {
         lines += group(deployment.decode)
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
-        lines += [
-            "lmcache:",
-            "  chunkSize: \(deployment.lmcache.chunkSize)",
-            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
-            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
-            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
-            "simulator:",
-            "  speed: \(deployment.simulator.speed)",
-        ]
+        lines.append("lmcache:")
+        lines += LMCacheSettingsText.lines(deployment.lmcache)
+        lines += HandoffSections.yaml(deployment.handoffOptions)
+        lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -53,6 +48,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")

@@ -22,6 +22,8 @@ public struct Deployment: Sendable, Hashable {
     public var proxy = ProxySettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
+    /// Settings of the hand-off that only some protocols read.
+    public var handoffOptions = HandoffOptions()
     /// Settings of simulated engines.
     public var simulator = SimulatorSettings()
 
@@ -45,12 +47,20 @@ public struct Deployment: Sendable, Hashable {
             if role == .decode, handoff == .lmcache {
                 let ports = group.receiverPorts(replica: index)
                 receiver = PDReceiver(
-                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
+                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts,
+                    queryPorts: group.queryPorts(replica: index))
             }
-            return Backend(
+            var backend = Backend(
                 id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
+            backend.transfer = transferAddress(role, replica: index)
+            return backend
         }
+    }
+
+    /// The LMCache version that files are written for: the configured one, else the newest that has the hand-off.
+    public var lmcacheVersion: LMCacheVersion {
+        lmcache.version ?? (handoff == .lmcacheLegacy ? LMCacheVersion(0, 3, 2) : .newestKnown)
     }
 
     /// How many `ProxyNotif` messages one prefill sends: one a storing rank of the prefill engine.
@@ -103,6 +113,8 @@ public struct EngineGroup: Sendable, Hashable {
     public var explicitReceiverPorts: [ReceiverPorts] = []
     /// First NIXL side channel port (`VLLM_NIXL_SIDE_CHANNEL_PORT`); each rank of each replica has its own.
     public var sideChannelPort: Int?
+    /// Where the engines offer and take KV.
+    public var transfer = KVTransferSettings()
     /// GPU indices for this group's engines, in replica then rank order; the launcher counts from 0 where empty.
     public var gpus: [Int] = []
     /// Arguments appended to each engine's command.
@@ -115,6 +127,11 @@ public struct EngineGroup: Sendable, Hashable {
 
     /// Number of ranks of one engine.
     public var worldSize: Int { tensorParallel * pipelineParallel }
+
+    /// The query ports of one replica's receiver, one a rank; empty where it has none.
+    func queryPorts(replica: Int) -> [Int] {
+        transfer.queryPort.map { first in (0..<worldSize).map { first + replica * worldSize + $0 } } ?? []
+    }
 
     /// The HTTP addresses of the group, in replica order.
     public var endpoints: [Endpoint] {
@@ -175,21 +192,6 @@ public struct ProxySettings: Sendable, Hashable {
     public var decodeIdleTimeout = Duration.seconds(300)
     /// After the first SIGTERM, requests in flight have this long to end.
     public var drainTimeout = Duration.seconds(30)
-
-    /// Creates the defaults.
-    public init() {}
-}
-
-/// What the generated LMCache files say.
-public struct LMCacheSettings: Sendable, Hashable {
-    /// Tokens in one KV chunk (`chunk_size`), the same on every engine.
-    public var chunkSize = 256
-    /// `pd_buffer_size` of a prefill engine, in bytes a rank.
-    public var prefillBufferBytes = 2 << 30
-    /// `pd_buffer_size` of a decode engine, in bytes a rank.
-    public var decodeBufferBytes = 4 << 30
-    /// Only rank 0 stores KV: true for MLA models.
-    public var storesOnFirstRankOnly = false
 
     /// Creates the defaults.
     public init() {}

@@ -66,10 +66,12 @@ package struct ProxyMetrics: Sendable {
     package var clientsGone = 0
     package var releases = 0
     package var releasesFailed = 0
+    package var kvEndings: [ReleaseReason: Int] = [:]
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
     package var notificationsUnknown = 0
     package var streamsBroken = 0
+    package var streamsResumed = 0
     package var requestsInFlight = 0
     package var connections = 0
 
@@ -83,10 +85,12 @@ package struct ProxyMetrics: Sendable {
         clientsGone += other.clientsGone
         releases += other.releases
         releasesFailed += other.releasesFailed
+        for (key, count) in other.kvEndings { kvEndings[key, default: 0] += count }
         notificationsTimedOut += other.notificationsTimedOut
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown
         streamsBroken += other.streamsBroken
+        streamsResumed += other.streamsResumed
         requestsInFlight += other.requestsInFlight
         connections += other.connections
     }
