@@ -19,6 +19,9 @@ public struct KVTransferSettings: Sendable, Hashable {
     /// Fixed `engine_id`s, one a replica; `prefill-0`, `prefill-1`, … where empty.
     public var engineIDs: [String] = []
 
+    /// Explicit addresses, one a replica; computed from the settings above where empty.
+    public var explicit: [KVTransferAddress] = []
+
     /// Creates the engines' own defaults.
     public init() {}
 }
@@ -55,6 +58,7 @@ extension Deployment {
     func transferAddress(_ role: BackendRole, replica: Int) -> KVTransferAddress {
         let group = group(role)
         let settings = group.transfer
+        if replica < settings.explicit.count { return settings.explicit[replica] }
         let endpoints = group.endpoints
         let endpoint = group.endpoint(replica: replica)
         let sameHost = endpoints.prefix(replica).count { $0.host == endpoint.host }

@@ -2,14 +2,14 @@ internal import Logging
 internal import NIOCore
 internal import NIOPosix
 
-/// The event loops of one proxy and the notification socket that serves them all.
+/// The event loops of one proxy and the listener for engines' notifications that serves them all.
 final class ProxyCore: Sendable {
     let shared: ProxyShared
     let reactors: [Reactor]
     let loops: [NIOLoopBound<LoopContext>]
     /// Where the notification socket lives; nil where the hand-off has none.
     private let notifyGroup: MultiThreadedEventLoopGroup?
-    private let notifications: NotificationListener?
+    private let notifications: (any NoticeListener)?
 
     init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
@@ -24,22 +24,23 @@ final class ProxyCore: Sendable {
             }.wait()
         }
         self.loops = loops
-        if deployment.handoff == .lmcache, !deployment.backends(.prefill).isEmpty {
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            notifyGroup = group
-            notifications = NotificationListener(endpoint: deployment.proxy.notify, group: group, logger: logger) {
-                notification in
-                // An id that is none of ours names no loop; the first one counts it.
-                let named = RequestID.loop(of: notification.requestID) ?? 0
-                let index = named < loops.count ? named : 0
-                let loop = loops[index]
-                reactors[index].execute {
-                    loop.value.noticeArrived(notification.requestID, connection: notification.connection)
-                }
+        let isNotified = [.lmcache, .lmcacheMP].contains(deployment.handoff) && !deployment.backends(.prefill).isEmpty
+        let group = isNotified ? MultiThreadedEventLoopGroup(numberOfThreads: 1) : nil
+        notifyGroup = group
+        let deliver: @Sendable (Notification) -> Void = { notification in
+            // An id that is none of ours names no loop; the first one counts it.
+            let named = RequestID.loop(of: notification.requestID) ?? 0
+            let index = named < loops.count ? named : 0
+            let loop = loops[index]
+            reactors[index].execute {
+                loop.value.noticeArrived(notification.requestID, connection: notification.connection)
             }
-        } else {
-            notifyGroup = nil
-            notifications = nil
+        }
+        let endpoint = deployment.proxy.notify
+        notifications = group.map { group -> any NoticeListener in
+            deployment.handoff == .lmcacheMP
+                ? TelemetryListener(endpoint: endpoint, group: group, logger: logger, onNotification: deliver)
+                : NotificationListener(endpoint: endpoint, group: group, logger: logger, onNotification: deliver)
         }
         for (loop, reactor) in zip(loops, reactors) {
             try reactor.submit {
