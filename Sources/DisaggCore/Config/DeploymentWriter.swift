@@ -24,6 +24,9 @@ package enum DeploymentWriter {
             "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
             "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
             "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
+        ]
+        lines += HandoffSections.yaml(deployment.handoffOptions)
+        lines += [
             "simulator:",
             "  speed: \(deployment.simulator.speed)",
         ]
@@ -53,6 +56,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")

@@ -17,12 +17,12 @@ package enum SimulatedEngineCommand {
         func sideChannel(_ port: Int) {
             arguments += ["--side-channel-host", transfer.host, "--side-channel-port", "\(port)"]
         }
+        let notify = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
         switch deployment.handoff {
         case .lmcache: arguments += lmcache(deployment, role, replica: replica)
         case .lmcacheMP:
             guard role == .prefill else { break }
             if deployment.lmcache.storesOnFirstRankOnly { arguments.append("--first-rank-only") }
-            let notify = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
             arguments += ["--telemetry", notify.description]
         case .nixl:
             sideChannel(transfer.sideChannelPort)
@@ -31,15 +31,18 @@ package enum SimulatedEngineCommand {
         case .nixlPush:
             sideChannel(transfer.sideChannelPort)
             arguments += ["--engine-id", transfer.engineID] + leaseArguments(deployment)
-        case .offloadP2P: sideChannel(transfer.sideChannelPort)
+        case .offloadP2P: sideChannel(transfer.p2pPort)
         case .mooncake, .sglang:
             if role == .prefill { arguments += ["--bootstrap-port", "\(transfer.bootstrapPort)"] }
             if deployment.handoff == .mooncake { arguments += ["--side-channel-host", transfer.host] }
         case .moriio:
             // The simulated engine takes handshakes and notifications on one port.
             sideChannel(transfer.notifyPort)
+            arguments += ["--ping", notify.description]
             if deployment.handoffOptions.moriioMode == .read { arguments.append("--read-mode") }
-        case .p2pNCCL: sideChannel(transfer.zmqPort)
+        case .p2pNCCL:
+            sideChannel(transfer.zmqPort)
+            arguments += ["--ping", notify.description]
         case .llmd, .trtllm: arguments += ["--side-channel-host", transfer.host]
         case .lmcacheLegacy, .plain, .none: break
         }

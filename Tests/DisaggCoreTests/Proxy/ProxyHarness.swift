@@ -184,9 +184,8 @@ final class ProxyHarness: Sendable {
         address.dataParallel = engine.configuration.dataParallel
         if let port = ports?.bootstrap { address.bootstrapPort = port }
         if let port = ports?.sideChannel {
-            (address.sideChannelPort, address.zmqPort, address.handshakePort, address.notifyPort) = (
-                port, port, port, port
-            )
+            (address.sideChannelPort, address.p2pPort, address.zmqPort) = (port, port, port)
+            (address.handshakePort, address.notifyPort) = (port, port)
         }
         return address
     }
