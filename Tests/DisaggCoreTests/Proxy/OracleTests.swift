@@ -11,7 +11,7 @@ struct OracleTests {
             [mode.sized(1, 1), mode.sized(2, 2)] + (mode.hasDataParallelRanks ? [mode.sized(2, 2).ranked(2)] : [])
         })
     func answersAreEqual(topology: Topology) async throws {
-        try await withProxy(topology, configure: { $0.timers.nixlTurn = .milliseconds(50) }) { harness in
+        try await withProxy(topology, .init(configure: { $0.timers.nixlTurn = .milliseconds(50) })) { harness in
             var generator = SeededGenerator(seed: 20_261_122)
             // A list of prompts or several choices are not to be had of TensorRT-LLM, nor of a P2pNccl decoder.
             let isSingle = [.trtllm, .p2pNCCL].contains(topology.handoff)

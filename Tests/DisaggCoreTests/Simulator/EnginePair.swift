@@ -64,12 +64,19 @@ struct EnginePair {
     }
 }
 
+/// How a test's engines differ from the default.
+struct EngineSetup {
+    let configure: (inout SimulatedEngineConfiguration) -> Void
+
+    init(_ configure: @escaping (inout SimulatedEngineConfiguration) -> Void) { self.configure = configure }
+}
+
 /// Runs a test's body with two engines and stops them after it.
 func withPair(
-    _ handoff: HandoffKind, _ configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
+    _ handoff: HandoffKind, _ setup: EngineSetup = EngineSetup { _ in },
     _ body: (EnginePair) async throws -> Void
 ) async throws {
-    let pair = try await EnginePair(handoff, configure)
+    let pair = try await EnginePair(handoff, setup.configure)
     do {
         try await body(pair)
         await pair.shutdown()

@@ -31,7 +31,7 @@ struct MoRIIOHandoffTests {
     func read(ranks: Int) async throws {
         try await withPair(
             .moriio,
-            {
+            .init {
                 $0.moriioReads = true
                 $0.dataParallel = ranks
             }
@@ -97,7 +97,7 @@ struct MoRIIOHandoffTests {
     func neverMeets() async throws {
         try await withPair(
             .moriio,
-            {
+            .init {
                 $0.timers = HandoffTimers().scaled(by: 0.002)
                 $0.dataParallel = 2
             }
@@ -143,7 +143,7 @@ struct MoRIIOHandoffTests {
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         ) { continuation.yield($0) }
         let port = try await listener.start()
-        try await withPair(handoff, { $0.pingEndpoint = Endpoint(host: "127.0.0.1", port: port) }) { pair in
+        try await withPair(handoff, .init { $0.pingEndpoint = Endpoint(host: "127.0.0.1", port: port) }) { pair in
             var seen: [EngineRegistration] = []
             for await list in stream where list.count == 2 {
                 seen = list
@@ -222,7 +222,7 @@ struct MoRIIOHandoffTests {
 
     @Test("p2p-nccl: what is never decoded fills the store for ever, and then tensors are lost")
     func full() async throws {
-        try await withPair(.p2pNCCL, { $0.storeBlocks = EnginePair.blocks }) { pair in
+        try await withPair(.p2pNCCL, .init { $0.storeBlocks = EnginePair.blocks }) { pair in
             for number in 1...2 {
                 _ = try await pair.prefill.complete(EnginePair.body(tokens: 1), id: Self.id(pair, number))
             }

@@ -22,7 +22,7 @@ struct MooncakeHandoffTests {
 
     @Test("the bootstrap server names each rank's engine and worker")
     func query() async throws {
-        try await withPair(.mooncake, { $0.dataParallel = 2 }) { pair in
+        try await withPair(.mooncake, .init { $0.dataParallel = 2 }) { pair in
             let ports = try #require(pair.prefillEngine.ports)
             let answer = try await RawHTTPClient(port: ports.bootstrap ?? 0).get("/query")
             for rank in 0..<2 {
@@ -37,7 +37,7 @@ struct MooncakeHandoffTests {
 
     @Test("legs with one transfer id meet, whichever comes first, at any rank", arguments: [true, false], [1, 2])
     func pairs(decodeFirst: Bool, ranks: Int) async throws {
-        try await withPair(.mooncake, { $0.dataParallel = ranks }) { pair in
+        try await withPair(.mooncake, .init { $0.dataParallel = ranks }) { pair in
             let rank = ranks - 1
             let body = EnginePair.body(try await Self.take(pair, "xfer-1", rank: rank))
             let connection = try await RawConnection(port: pair.decode.port)
@@ -72,7 +72,7 @@ struct MooncakeHandoffTests {
         "a prefill that ends with a stop token, or has no transfer id, sends nothing: the decoder waits for its limit",
         arguments: [true, false])
     func dropped(stops: Bool) async throws {
-        try await withPair(.mooncake, { $0.timers = HandoffTimers().scaled(by: 0.001) }) { pair in
+        try await withPair(.mooncake, .init { $0.timers = HandoffTimers().scaled(by: 0.001) }) { pair in
             var members = Self.give(stops ? "x" : nil)
             if stops {
                 let first = try await pair.alone.complete(EnginePair.body(#""return_token_ids":true"#, tokens: 1))
@@ -99,7 +99,7 @@ struct MooncakeHandoffTests {
     @Test("what nobody takes is freed after its limit; a rejected decode frees it at once", arguments: [true, false])
     func untaken(rejects: Bool) async throws {
         try await withPair(
-            .mooncake, { $0.timers.mooncakeAbort = rejects ? .seconds(480) : .milliseconds(50) }
+            .mooncake, .init { $0.timers.mooncakeAbort = rejects ? .seconds(480) : .milliseconds(50) }
         ) { pair in
             let take = try await Self.take(pair, "x")
             let prefill = try await pair.prefill.complete(EnginePair.body(Self.give("x"), tokens: 1))

@@ -13,7 +13,7 @@ struct NIXLRankTests {
 
     @Test("each data-parallel rank has its own engine id and side channel, and holds its own blocks")
     func ranks() async throws {
-        try await withPair(.nixl, { $0.dataParallel = 3 }) { pair in
+        try await withPair(.nixl, .init { $0.dataParallel = 3 }) { pair in
             let ports = try #require(pair.prefillEngine.ports).sideChannels
             #expect(ports.count == 3 && ports[1] == ports[0] + 1 && ports[2] == ports[0] + 2)
             for rank in [2, 0, 1] {
@@ -33,7 +33,7 @@ struct NIXLRankTests {
 
     @Test("without the header the ranks take turns, and a rank that is none is ignored")
     func turns() async throws {
-        try await withPair(.nixl, { $0.dataParallel = 2 }) { pair in
+        try await withPair(.nixl, .init { $0.dataParallel = 2 }) { pair in
             var ids: [String] = []
             for header in [[], ["X-data-parallel-rank: 7"], ["X-data-parallel-rank: x"]] as [[String]] {
                 let answer = try await pair.prefill.complete(EnginePair.body(Self.ask, tokens: 1), headers: header)
@@ -48,7 +48,7 @@ struct NIXLRankTests {
 
     @Test("of a list of prompts only the first one's blocks can be taken: the others' leak")
     func promptList() async throws {
-        try await withPair(.nixl, { $0.timers.nixlLease = .milliseconds(300) }) { pair in
+        try await withPair(.nixl, .init { $0.timers.nixlLease = .milliseconds(300) }) { pair in
             let prompts = [EnginePair.prompt, Array(repeating: 73, count: 20)]
             let answer = try await pair.prefill.complete(#"{"prompt":\#(prompts),"max_tokens":1,\#(Self.ask)}"#)
             _ = try await pair.decode.complete(EnginePair.body(#""kv_transfer_params":\#(Self.parameters(answer))"#))
@@ -73,7 +73,7 @@ struct NIXLRankTests {
         let lease = Duration.milliseconds(600)
         try await withPair(
             .nixl,
-            {
+            .init {
                 $0.timers.nixlLease = lease
                 if $0.role == .decode { $0.maximumRunning = 1 }
             }
@@ -100,7 +100,7 @@ struct NIXLRankTests {
 
     @Test("the next turn's prefill takes the last turn's blocks from the decoder, once")
     func conversation() async throws {
-        try await withPair(.nixl, { $0.isBidirectional = true }) { pair in
+        try await withPair(.nixl, .init { $0.isBidirectional = true }) { pair in
             let prompt = Array(repeating: 72, count: 80)
             let members = #""return_token_ids":true,"temperature":0"#
             let first = try await pair.prefill.complete(#"{"prompt":\#(prompt),"max_tokens":1,\#(Self.ask)}"#)
@@ -127,7 +127,7 @@ struct NIXLRankTests {
     func forgottenTurn() async throws {
         try await withPair(
             .nixl,
-            {
+            .init {
                 $0.isBidirectional = true
                 $0.timers.nixlTurn = .milliseconds(50)
             }
@@ -156,7 +156,7 @@ struct NIXLRankTests {
 
     @Test("push: legs with one request id pair, whichever comes first", arguments: [true, false], [1, 2])
     func push(decodeFirst: Bool, ranks: Int) async throws {
-        try await withPair(.nixlPush, { $0.dataParallel = ranks }) { pair in
+        try await withPair(.nixlPush, .init { $0.dataParallel = ranks }) { pair in
             let rank = ranks - 1
             let body = EnginePair.body(Self.push(pair, rank: rank))
             let connection = try await RawConnection(port: pair.decode.port)
@@ -190,7 +190,7 @@ struct NIXLRankTests {
 
     @Test("push: another endpoint or id never pairs: the decoder waits out its limit, the prefill its lease")
     func pushOther() async throws {
-        try await withPair(.nixlPush, { $0.timers = HandoffTimers().scaled(by: 0.001) }) { pair in
+        try await withPair(.nixlPush, .init { $0.timers = HandoffTimers().scaled(by: 0.001) }) { pair in
             let prefill = try await pair.prefill.complete(
                 EnginePair.body(EnginePair.transfer(#""do_remote_decode":true"#), tokens: 1), id: "b")
             let decode = try await pair.decode.complete(EnginePair.body(Self.push(pair)), id: "a")

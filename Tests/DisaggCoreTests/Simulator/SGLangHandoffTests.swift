@@ -93,7 +93,7 @@ struct SGLangHandoffTests {
 
     @Test("one leg alone waits for its limit, then fails and holds nothing", arguments: [true, false])
     func alone(prefillOnly: Bool) async throws {
-        try await withPair(.sglang, { $0.timers.sglangWaiting = .milliseconds(100) }) { pair in
+        try await withPair(.sglang, .init { $0.timers.sglangWaiting = .milliseconds(100) }) { pair in
             let client = prefillOnly ? pair.prefill : pair.decode
             let answer = try await client.complete(EnginePair.body(Self.room(pair, 7)))
             #expect(answer.status == 500 && answer.json?["object"]?.string == "error")
@@ -103,7 +103,7 @@ struct SGLangHandoffTests {
 
     @Test("an aborted prefill leaves the decoder waiting; the decoder's blocks are free after its limit")
     func abortedPrefill() async throws {
-        try await withPair(.sglang, { $0.timers.sglangWaiting = .milliseconds(300) }) { pair in
+        try await withPair(.sglang, .init { $0.timers.sglangWaiting = .milliseconds(300) }) { pair in
             let body = EnginePair.body(Self.room(pair, 7))
             try await pair.prefillEngine.inject(.with { $0.holdPrefills = true })
             let decode = try await RawConnection(port: pair.decode.port)
@@ -133,7 +133,7 @@ struct SGLangHandoffTests {
 
     @Test("offload-p2p: the consumer loads what the producer keeps, whichever comes first", arguments: [true, false])
     func offload(decodeFirst: Bool) async throws {
-        try await withPair(.offloadP2P, { $0.dataParallel = 2 }) { pair in
+        try await withPair(.offloadP2P, .init { $0.dataParallel = 2 }) { pair in
             let connection = try await RawConnection(port: pair.decode.port)
             let request = RawHTTPClient.request(
                 "POST", "/v1/completions", body: EnginePair.body(Self.take(pair, "kv-1", rank: 1)))
@@ -154,7 +154,7 @@ struct SGLangHandoffTests {
 
     @Test("offload-p2p: KV that does not come is computed after the limit, KV nobody takes is freed after its own")
     func offloadLimits() async throws {
-        try await withPair(.offloadP2P, { $0.timers = HandoffTimers().scaled(by: 0.002) }) { pair in
+        try await withPair(.offloadP2P, .init { $0.timers = HandoffTimers().scaled(by: 0.002) }) { pair in
             _ = try await pair.prefill.complete(EnginePair.body(Self.give("kv-1"), tokens: 1))
             let decode = try await pair.decode.complete(EnginePair.body(Self.take(pair, "kv-2")))
             #expect(decode.text == (try await pair.text()))

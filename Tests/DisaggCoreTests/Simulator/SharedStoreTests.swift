@@ -20,7 +20,7 @@ struct SharedStoreTests {
         let store = SharedPrefixStore()
         try await withPair(
             .lmcacheMP,
-            {
+            .init {
                 $0.sharedStore = store
                 $0.ranks = ranks
                 $0.telemetry = Endpoint(host: "127.0.0.1", port: port)
@@ -48,7 +48,7 @@ struct SharedStoreTests {
         let store = SharedPrefixStore()
         try await withPair(
             .lmcacheMP,
-            {
+            .init {
                 $0.sharedStore = store
                 $0.storeDelay = .seconds(60)
             }
@@ -65,7 +65,7 @@ struct SharedStoreTests {
         let store = SharedPrefixStore()
         try await withPair(
             .lmcacheMP,
-            {
+            .init {
                 $0.sharedStore = store
                 $0.telemetry = Endpoint(host: "127.0.0.1", port: 1)
             }

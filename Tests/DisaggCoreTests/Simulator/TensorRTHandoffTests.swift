@@ -67,7 +67,7 @@ struct TensorRTHandoffTests {
 
     @Test("unknown KV, missing tokens and batches are flat errors")
     func errors() async throws {
-        try await withPair(.trtllm, { $0.timers.tensorRT = .milliseconds(50) }) { pair in
+        try await withPair(.trtllm, .init { $0.timers.tensorRT = .milliseconds(50) }) { pair in
             let context = try await pair.prefill.complete(EnginePair.body(Self.context(1)))
             let parameters = try #require(context.json?["choices"]?[0]?["disaggregated_params"])
             // The context's time is over.
@@ -118,7 +118,7 @@ struct TensorRTHandoffTests {
 
     @Test("generation first, sent one after the other: the context never answers until its limit")
     func deadlock() async throws {
-        try await withPair(.trtllm, { $0.timers.tensorRT = .milliseconds(100) }) { pair in
+        try await withPair(.trtllm, .init { $0.timers.tensorRT = .milliseconds(100) }) { pair in
             let context = try await pair.prefill.complete(
                 EnginePair.body(Self.context(7, generationFirst: true)))
             #expect(context.status == 500)
