@@ -8,6 +8,7 @@ extension SimulatedEngineCore {
         if faults.strike(\.dieOnRequest) { return die() }
         if faults.strike(\.hang) {
             hanging.append(exchange)
+            hasHung = true
             exchange.onGone = { [weak self, weak exchange] in self?.hanging.removeAll { $0 === exchange } }
             return
         }

@@ -129,14 +129,10 @@ extension SimulatedEngineCore {
         self.faults = faults
         self.faults.die = false
         self.faults.closeIdle = false
-        self.faults.dropHanging = false
+        self.faults.dieIfHung = false
         scheduler.holdsPrefills = faults.holdPrefills
         scheduler.holdsDecodes = faults.holdDecodes
         if faults.closeIdle { closeIdleConnections() }
-        if faults.dropHanging {
-            for exchange in hanging { exchange.drop() }
-            hanging = []
-        }
-        if faults.die { die() }
+        if faults.die || (faults.dieIfHung && hasHung) { die() }
     }
 }

@@ -28,6 +28,8 @@ final class SimulatedEngineCore {
     var active: [ObjectIdentifier: ActiveRequest] = [:]
     /// Requests that a fault leaves without an answer.
     var hanging: [SimulatedExchange] = []
+    /// There was such a request.
+    var hasHung = false
     var random = SystemRandomNumberGenerator()
 
     /// The hand-off's engine side; nil where there is none.

@@ -83,9 +83,6 @@ final class SimulatedExchange {
         release()
     }
 
-    /// Closes the connection without an answer.
-    func drop() { handler?.close() }
-
     /// The connection is gone; the handler calls this.
     func connectionClosed() {
         guard !isEnded else { return }

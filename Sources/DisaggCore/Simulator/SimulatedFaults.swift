@@ -26,8 +26,8 @@ package struct SimulatedFaults: Sendable, Hashable {
     package var holdDecodes = false
     /// Dies at once: the listener closes and all connections are reset.
     package var die = false
-    /// Closes the connections of requests that a fault left without an answer, as when the hung process is killed.
-    package var dropHanging = false
+    /// Dies at once where a fault has left requests without an answer: the hung process is killed.
+    package var dieIfHung = false
     /// Closes connections that are idle now.
     package var closeIdle = false
 
@@ -51,7 +51,7 @@ package struct SimulatedFaults: Sendable, Hashable {
         flag("holdDecodes", &holdDecodes)
         flag("die", &die)
         flag("closeIdle", &closeIdle)
-        flag("dropHanging", &dropHanging)
+        flag("dieIfHung", &dieIfHung)
     }
 
     /// Counts a fault down and says whether it strikes.

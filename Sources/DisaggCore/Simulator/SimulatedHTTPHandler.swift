@@ -72,9 +72,6 @@ final class SimulatedHTTPHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
-    /// Closes the connection.
-    func close() { context?.close(promise: nil) }
-
     // MARK: Answers
 
     func write(head status: Int, headers: HTTPHeaders) {
