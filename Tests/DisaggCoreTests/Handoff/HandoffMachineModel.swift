@@ -158,7 +158,7 @@ struct HandoffMachineModel: ~Copyable {
                 let discharges = status < 400 || (isRejected && rules.release == .rejectedDecode)
                 owes =
                     !discharges && rules.release != .nothing && prefillIsDone && !isExpired
-                    && (isRejected || rules.releaseMayRepeat)
+                    && (isRejected || status == 429 || status == 503 || rules.releaseMayRepeat)
             }
         }
         let holds = isExpected && isHandedOff && isPrefillOpen && rules.decodeWaitsForPrefill && status < 400
