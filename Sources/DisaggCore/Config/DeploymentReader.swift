@@ -1,12 +1,15 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
+        "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
+        "lmcache",
+        "handoffOptions", "simulator",
     ]
-    package static let groupKeys = [
-        "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
-        "allocPort", "receiverPorts", "sideChannelPort", "gpus", "extraArgs", "env",
-    ]
+    package static let groupKeys =
+        [
+            "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
+            "allocPort", "receiverPorts", "sideChannelPort", "gpus", "extraArgs", "env",
+        ] + HandoffSections.groupKeys
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
@@ -30,10 +33,18 @@ package struct DeploymentReader {
             case "firstToken":
                 reader.choice(node, at: path, of: FirstTokenSource.self).map { deployment.firstToken = $0 }
             case "engine": reader.choice(node, at: path, of: EngineKind.self).map { deployment.engine = $0 }
+            case "vllmVersion":
+                guard let text = reader.string(node, at: path) else { return }
+                deployment.vllmVersion = LMCacheVersion(text)
+                if deployment.vllmVersion == nil {
+                    reader.note("expected a version such as 0.24.0, got \"\(text)\"", at: path)
+                }
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
+            case "handoffOptions":
+                HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
             case "simulator":
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
                     reader.number(node, at: path).map { deployment.simulator.speed = $0 }
@@ -86,7 +97,7 @@ package struct DeploymentReader {
                     }
                 }
             case "env": environment(node, path, &reader, &group.environment)
-            default: break
+            default: HandoffSections.read(key, node, at: path, &reader, into: &group.transfer)
             }
         }
     }

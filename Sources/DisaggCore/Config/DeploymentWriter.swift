@@ -12,6 +12,7 @@ package enum DeploymentWriter {
             "firstToken: \(deployment.firstToken.rawValue)",
             "engine: \(deployment.engine.rawValue)",
         ]
+        if let version = deployment.vllmVersion { lines.append("vllmVersion: \"\(version)\"") }
         lines.append("prefill:")
         lines += group(deployment.prefill)
         lines.append("decode:")
@@ -20,6 +21,7 @@ package enum DeploymentWriter {
         lines += proxy(deployment.proxy)
         lines.append("lmcache:")
         lines += LMCacheSettingsText.lines(deployment.lmcache)
+        lines += HandoffSections.yaml(deployment.handoffOptions)
         lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         return lines.joined(separator: "\n") + "\n"
     }
@@ -47,6 +49,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")

@@ -14,6 +14,8 @@ public struct Deployment: Sendable, Hashable {
     public var firstToken = FirstTokenSource.decode
     /// The engine program to start.
     public var engine = EngineKind.auto
+    /// The vLLM version that commands are written for; the newest known where nil.
+    public var vllmVersion: LMCacheVersion?
     /// The prefill engines.
     public var prefill = EngineGroup(port: 8100)
     /// The decode engines.
@@ -22,6 +24,8 @@ public struct Deployment: Sendable, Hashable {
     public var proxy = ProxySettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
+    /// Settings of the hand-off that only some protocols read.
+    public var handoffOptions = HandoffOptions()
     /// Settings of simulated engines.
     public var simulator = SimulatorSettings()
 
@@ -45,11 +49,14 @@ public struct Deployment: Sendable, Hashable {
             if role == .decode, handoff == .lmcache {
                 let ports = group.receiverPorts(replica: index)
                 receiver = PDReceiver(
-                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
+                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts,
+                    queryPorts: group.queryPorts(replica: index))
             }
-            return Backend(
+            var backend = Backend(
                 id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
+            backend.transfer = transferAddress(role, replica: index)
+            return backend
         }
     }
 
@@ -108,6 +115,8 @@ public struct EngineGroup: Sendable, Hashable {
     public var explicitReceiverPorts: [ReceiverPorts] = []
     /// First NIXL side channel port (`VLLM_NIXL_SIDE_CHANNEL_PORT`); each rank of each replica has its own.
     public var sideChannelPort: Int?
+    /// Where the engines offer and take KV.
+    public var transfer = KVTransferSettings()
     /// GPU indices for this group's engines, in replica then rank order; the launcher counts from 0 where empty.
     public var gpus: [Int] = []
     /// Arguments appended to each engine's command.
@@ -118,8 +127,16 @@ public struct EngineGroup: Sendable, Hashable {
     /// Creates a group of one replica.
     public init(port: Int) { self.port = port }
 
-    /// Number of ranks of one engine.
+    /// Number of ranks of one engine, or of one of its data-parallel replicas.
     public var worldSize: Int { tensorParallel * pipelineParallel }
+
+    /// GPUs of one engine: its ranks, once for each data-parallel replica.
+    public var devicesPerEngine: Int { worldSize * max(1, transfer.dataParallel) }
+
+    /// The query ports of one replica's receiver, one a rank; empty where it has none.
+    func queryPorts(replica: Int) -> [Int] {
+        transfer.queryPort.map { first in (0..<worldSize).map { first + replica * worldSize + $0 } } ?? []
+    }
 
     /// The HTTP addresses of the group, in replica order.
     public var endpoints: [Endpoint] {

@@ -70,8 +70,8 @@ struct DeploymentLoadingTests {
             ),
             (
                 "handoff: nixel\n",
-                "disagg.yaml:1:10: handoff: expected lmcache, lmcache-legacy, nixl, plain, none, got \"nixel\", "
-                    + "did you mean \"nixl\"?"
+                "disagg.yaml:1:10: handoff: expected lmcache, lmcache-legacy, lmcache-mp, nixl, nixl-push, mooncake, "
+                    + "moriio, p2p-nccl, offload-p2p, sglang, trtllm, llm-d, plain, none, got \"nixel\", did you mean \"nixl\"?"
             ),
             ("decode: {replicas: 0}\n", "disagg.yaml:1:20: decode.replicas: expected 1...1024, got \"0\""),
             ("decode: [1]\n", "disagg.yaml:1:9: decode: expected a mapping, got a list"),
@@ -182,6 +182,7 @@ struct DeploymentLoadingTests {
         handoff: lmcache
         firstToken: prefill
         engine: simulated
+        vllmVersion: 0.24.0
         prefill:
           replicas: 2
           tensorParallel: 2
@@ -238,6 +239,7 @@ struct DeploymentLoadingTests {
         deployment.model = "Qwen/Qwen3-8B"
         deployment.firstToken = .prefill
         deployment.engine = .simulated
+        deployment.vllmVersion = LMCacheVersion(0, 24, 0)
         deployment.prefill.replicas = 2
         deployment.prefill.tensorParallel = 2
         deployment.prefill.host = "localhost"
