@@ -97,11 +97,16 @@ package enum HandoffSections {
             }
             if Set(ids).count != ids.count { reader.note("expected different ids, one is given twice", at: path) }
         }
+        if deployment.engine == .sglang, deployment.handoff != .sglang, deployment.handoff != .none {
+            reader.note(
+                "SGLang does not serve the \(deployment.handoff.rawValue) hand-off; use handoff: sglang", at: "engine")
+        }
         let own = deployment.handoff == .sglang || deployment.handoff == .trtllm || deployment.handoff == .llmd
         if own, deployment.engine == .vllm, deployment.prefill.urls.isEmpty || deployment.decode.urls.isEmpty {
             reader.note(
                 "vLLM does not serve the \(deployment.handoff.rawValue) hand-off; give the running engines' addresses as "
-                    + "prefill.urls and decode.urls, or use engine: simulated", at: "handoff")
+                    + "prefill.urls and decode.urls, or use engine: simulated (or sglang, with its own hand-off)",
+                at: "handoff")
         }
     }
 }
