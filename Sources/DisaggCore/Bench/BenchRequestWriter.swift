@@ -10,16 +10,16 @@ struct BenchRequestWriter {
     private let bodyEnd: [UInt8]
     private let sharedPrefix: [UInt8]
     private var workload: BenchWorkload
-    private var random: BenchRandom
+    private var random: SeededRandom
 
     /// - Parameter model: what the requests name.
     init(settings: BenchSettings, model: String, vocabulary: PromptVocabulary = .unchecked) {
         self.settings = settings
         self.vocabulary = vocabulary
         workload = BenchWorkload(settings)
-        random = BenchRandom(seed: settings.seed, stream: 2)
+        random = SeededRandom(seed: settings.seed, stream: 2)
         // The prefix depends on the seed only.
-        var prefixRandom = BenchRandom(seed: settings.seed, stream: 3)
+        var prefixRandom = SeededRandom(seed: settings.seed, stream: 3)
         var shared: [UInt8] = []
         Self.append(settings.sharedPrefixTokens, of: vocabulary, to: &shared, from: &prefixRandom)
         sharedPrefix = shared
@@ -106,7 +106,7 @@ struct BenchRequestWriter {
             var left = max(1, count - vocabulary.overhead)
             for block in blocks where left > 0 {
                 // A block is the same text wherever it comes.
-                var own = BenchRandom(seed: settings.seed, stream: 0x1_0000 &+ UInt64(bitPattern: Int64(block)))
+                var own = SeededRandom(seed: settings.seed, stream: 0x1_0000 &+ UInt64(bitPattern: Int64(block)))
                 let words = min(left, TraceReader.blockTokens)
                 Self.append(words, of: vocabulary, to: &text, from: &own)
                 left -= words
@@ -119,7 +119,7 @@ struct BenchRequestWriter {
     }
 
     private static func append(
-        _ count: Int, of vocabulary: PromptVocabulary, to text: inout [UInt8], from random: inout BenchRandom
+        _ count: Int, of vocabulary: PromptVocabulary, to text: inout [UInt8], from random: inout SeededRandom
     ) {
         guard !vocabulary.isIDs else {
             for _ in 0..<max(0, count) {

@@ -3,7 +3,7 @@ struct BenchWorkload {
     private let dataset: BenchDataset
     private let shape: BenchItem
     private let rangeRatio: Double
-    private var random: BenchRandom
+    private var random: SeededRandom
     private var next: Int
     /// The file's requests in the order they are sent: a trace's own, conversations shuffled.
     private let order: [Int]
@@ -13,7 +13,7 @@ struct BenchWorkload {
         rangeRatio = settings.rangeRatio
         let prompt = settings.promptBytes.map(BenchItem.Prompt.bytes) ?? .tokens(settings.inputTokens)
         shape = BenchItem(prompt, outputTokens: settings.outputTokens)
-        random = BenchRandom(seed: settings.seed, stream: 4)
+        random = SeededRandom(seed: settings.seed, stream: 4)
         var order = Array(settings.dataset.items.indices)
         if settings.dataset.kind == .sharegpt { order.shuffle(using: &random) }
         self.order = order
