@@ -54,7 +54,7 @@ extension BenchMeasurement {
     }
 
     private var plots: [SVGPlot] {
-        let timeline = tally.timeline
+        let timeline = tally.timeline.condensed(to: 60)
         let width = Double(timeline.width) / 1e9
         func over(_ value: (BenchTimeline.Slice) -> Double?) -> [(x: Double, y: Double?)] {
             timeline.slices.enumerated().map { ((Double($0.offset) + 0.5) * width, value($0.element)) }
@@ -69,6 +69,13 @@ extension BenchMeasurement {
                     .init(name: "mean", style: "a", points: over { summary($0).mean.map { $0 / 1e6 } }),
                 ])
         }
+        var requests: [SVGPlot.Series] = [
+            .init(name: "under way", style: "a", points: over { Double($0.open) }),
+            .init(name: "answered/s", style: "b", points: over { Double($0.finished) / width }),
+        ]
+        if tally.failed > 0 {
+            requests.append(.init(name: "failed/s", style: "c", points: over { Double($0.failed) / width }))
+        }
         var plots = [
             latency("Time to first token", \.ttft), latency("Inter-token latency", \.itl),
             SVGPlot(
@@ -76,11 +83,7 @@ extension BenchMeasurement {
                 series: [.init(name: "tokens", style: "a", points: over { Double($0.tokens) / width })]),
             SVGPlot(
                 title: "Requests", unit: "at once, and a second", xUnit: "s since the first request",
-                series: [
-                    .init(name: "under way", style: "a", points: over { Double($0.open) }),
-                    .init(name: "answered/s", style: "b", points: over { Double($0.finished) / width }),
-                    .init(name: "failed/s", style: "c", points: over { Double($0.failed) / width }),
-                ]),
+                series: requests),
         ]
         let percents = (0...100).map(Double.init) + [99.5, 99.9]
         for (title, histogram) in [("TTFT by percentile", tally.ttft), ("ITL by percentile", tally.itl)]

@@ -87,6 +87,13 @@ package struct BenchTimeline: Sendable {
         note(at: now) { $0.tokens += count }
     }
 
+    /// The same with longer and fewer slices, for a plot whose lines shall not jump from request to request.
+    func condensed(to maximum: Int) -> BenchTimeline {
+        var timeline = self
+        while timeline.slices.count > max(1, maximum) { timeline.double() }
+        return timeline
+    }
+
     private mutating func double() {
         width *= 2
         slices = stride(from: 0, to: slices.count, by: 2).map { index in

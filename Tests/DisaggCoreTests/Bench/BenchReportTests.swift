@@ -20,6 +20,8 @@ struct BenchReportTests {
         #expect(timeline.slices.reduce(0) { $0 + $1.tokens } == 1005)
         #expect(timeline.slices[0].ttft.count == 4 && timeline.slices[0].ttft.maximum == 3)
         #expect(timeline.slices[0].ttft.mean == 1.5 && timeline.peakTokensPerSecond == 7)
+        let plotted = timeline.condensed(to: 60)
+        #expect(plotted.slices.count == 32 && plotted.slices.reduce(0) { $0 + $1.tokens } == 1005)
     }
 
     @Test("axes have four to eight round numbers that cover the range", arguments: [0.003, 0.7, 1, 9.99, 123, 86_400])
