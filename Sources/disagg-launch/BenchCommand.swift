@@ -15,21 +15,33 @@ struct BenchCommand: AsyncParsableCommand {
             of one answer) and E2E (request to end). One thread holds thousands of streams. It works with this proxy, \
             other routers and load balancers, or an engine alone.
 
-            --concurrency is a closed loop: a new request starts when one has ended. --rate is an open loop: requests \
-            arrive by a Poisson process whatever the server does; with --concurrency too, never more at once.
+            Without options it sends the load of LMCache's disaggregation example: 30 requests of 7500 tokens, one a \
+            second, 200 tokens each. --concurrency is a closed loop: a new request starts when one has ended. --rate is \
+            an open loop: requests arrive whatever the server does; with --concurrency too, never more at once.
 
             EXAMPLES:
-              disagg-launch bench http://127.0.0.1:9000
+              disagg-launch bench http://127.0.0.1:9000 --html report.html
               disagg-launch bench http://10.0.0.1:8000 --rate 4 --duration 60 \\
                 --input-tokens 7500 --output-tokens 200 --slo ttft=500ms,tpot=50ms
               disagg-launch bench http://127.0.0.1:9000 --concurrency 200 \\
                 --requests 2000 --check --pid $(pidof disagg-proxy) --format json
 
+              disagg-launch bench http://127.0.0.1:9000 --search --slo ttft=500ms,tpot=50ms
+              disagg-launch bench http://127.0.0.1:9000 \\
+                --dataset trace-file --dataset-path trace.jsonl --trace-speed 2
+              disagg-launch bench --compare before.json after.json
+
             EXIT STATUS: 0 measured; 1 nothing was answered, or --check found something wrong; 2 wrong arguments.
             """)
 
     @Argument(help: ArgumentHelp("The server: http://HOST:PORT.", valueName: "url"))
-    var url: String
+    var url: String?
+
+    @Option(
+        name: .customLong("compare"), parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Compare two reports that --format json wrote, and send nothing.", valueName: "A.json B.json"))
+    var compared: [String] = []
 
     @OptionGroup(title: "LOAD OPTIONS")
     var load: BenchLoadOptions
@@ -38,31 +50,61 @@ struct BenchCommand: AsyncParsableCommand {
     @OptionGroup(title: "MEASURING OPTIONS")
     var measuring: BenchMeasuringOptions
 
+    func validate() throws {
+        if compared.isEmpty {
+            guard url != nil else { throw ValidationError("Missing expected argument '<url>'") }
+        } else {
+            guard compared.count == 2, url == nil else {
+                throw ValidationError(
+                    "--compare takes two files and no server, for example --compare before.json after.json")
+            }
+        }
+        guard !load.isSearch || measuring.slo != nil else {
+            throw ValidationError("--search needs --slo, for example --slo ttft=500ms,tpot=50ms")
+        }
+    }
+
     func run() async throws {
-        var settings = BenchSettings(target: try BenchTarget(url))
-        load.apply(to: &settings)
-        request.apply(to: &settings)
+        if compared.count == 2 { return Terminal.write(try BenchComparison(compared[0], compared[1]).text) }
+        var settings = BenchSettings(target: try BenchTarget(url ?? ""))
+        try request.apply(to: &settings)
+        load.apply(to: &settings, hasArrivals: settings.dataset.hasArrivals)
         try measuring.apply(to: &settings)
+        try settings.validate()
         try measuring.checkOutput()
-        let benchmark = try Benchmark(settings, progress: isatty(STDERR_FILENO) == 1 ? Self.show : nil)
+        let stop = BenchStop()
         let signals = await UnixSignalsSequence(trapping: [.sigint, .sigterm])
-        let control = benchmark.control
         let listener = Task {
             // The first one lets answers end, the second does not.
-            for await _ in signals { control.stop() }
+            for await _ in signals { stop.request() }
         }
         defer { listener.cancel() }
-        let measurement = try await benchmark.run()
+        func benchmark(_ settings: BenchSettings) throws(CommandError) -> Benchmark {
+            let benchmark = try Benchmark(settings, progress: isatty(STDERR_FILENO) == 1 ? Self.show : nil)
+            stop.follow(benchmark.control)
+            return benchmark
+        }
+        guard load.isSearch else {
+            let measurement = try await benchmark(settings).run()
+            Self.clear()
+            try measuring.report(measurement)
+            if measurement.exitStatus != 0 { throw ExitCode(measurement.exitStatus) }
+            return
+        }
+        var sweep = GoodputSweep(GoodputSearch(start: settings.rate ?? 1, attainment: load.attainment))
+        try await sweep.run(settings, benchmark: benchmark) { run in
+            Self.clear()
+            Terminal.writeError("\(run.summary)\n")
+        }
+        try measuring.report(sweep)
+        if sweep.best == nil { throw ExitCode(1) }
+    }
+
+    private static func clear() {
         if isatty(STDERR_FILENO) == 1 { Terminal.writeError("\r\u{1B}[2K") }
-        try measuring.report(measurement)
-        if measurement.exitStatus != 0 { throw ExitCode(measurement.exitStatus) }
     }
 
     private static let show: @Sendable (BenchControl.Progress) -> Void = { progress in
-        let done = progress.requests.map { "\(progress.succeeded) of \($0)" } ?? "\(progress.succeeded)"
-        let failed = progress.failed > 0 ? ", \(progress.failed) failed" : ""
-        Terminal.writeError(
-            "\r\u{1B}[2K\(progress.isWarmup ? "warm-up" : "measuring"), \(Int(progress.seconds)) s: \(done) requests"
-                + "\(failed), \(progress.open) under way")
+        Terminal.writeError("\r\u{1B}[2K\(progress.line(columns: Terminal.errorColumns))")
     }
 }

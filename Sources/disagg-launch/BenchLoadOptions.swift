@@ -3,16 +3,27 @@ import DisaggCore
 
 /// How fast, how much, how long.
 struct BenchLoadOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Requests at once. (default: 16; with --rate no limit)", valueName: "n"))
+    @Option(help: ArgumentHelp("Requests at once; a closed loop without --rate.", valueName: "n"))
     var concurrency: Int?
-    @Option(help: ArgumentHelp("Requests a second that arrive (open loop).", valueName: "r"))
-    var rate: Double?
-    @Option(help: "With --rate: 1 is Poisson, below 1 in bursts, above 1 more even, inf evenly spaced.")
-    var burstiness = 1.0
-    @Option(help: ArgumentHelp("Requests to send.", valueName: "n"))
-    var requests: Int?
     @Option(
-        help: ArgumentHelp("Seconds in which requests are started. (default: 10 without --requests)", valueName: "s"))
+        help: ArgumentHelp(
+            "Requests a second that arrive (open loop). (default: 1, without --concurrency and a trace)", valueName: "r"
+        ))
+    var rate: Double?
+    @Option(
+        name: .customLong("ramp-to"),
+        help: ArgumentHelp("The rate grows or falls evenly from --rate to this one.", valueName: "r"))
+    var rampTo: Double?
+    @Option(
+        help: ArgumentHelp(
+            "With --rate: 1 is Poisson, below 1 in bursts, above 1 more even, inf evenly spaced. (default: 1; 100 with the "
+                + "default rate)", valueName: "b"))
+    var burstiness: Double?
+    @Option(
+        help: ArgumentHelp(
+            "Requests to send. (default: 30 without --duration, 10 s without --rate)", valueName: "n"))
+    var requests: Int?
+    @Option(help: ArgumentHelp("Seconds in which requests are started.", valueName: "s"))
     var duration: Double?
     @Option(help: ArgumentHelp("Requests before the measurement.", valueName: "n"))
     var warmup = 0
@@ -22,13 +33,35 @@ struct BenchLoadOptions: ParsableArguments {
     var timeout = 120.0
     @Option(help: ArgumentHelp("Seconds after which everything ends; what runs then is cut off.", valueName: "s"))
     var maxSeconds = 600.0
+    @Flag(
+        name: .customLong("search"),
+        help: "Search the highest rate at which --slo is kept: runs at several rates, beginning with --rate.")
+    var isSearch = false
+    @Option(help: "With --search: the part of the requests that must keep --slo.")
+    var attainment = 0.95
 
-    func apply(to settings: inout BenchSettings) {
-        settings.concurrency = concurrency ?? (rate == nil ? 16 : nil)
-        settings.rate = rate
-        settings.burstiness = burstiness
+    func validate() throws {
+        guard attainment > 0, attainment <= 1 else {
+            throw ValidationError("--attainment: expected above 0, at most 1, got \(attainment)")
+        }
+        guard !isSearch || (concurrency == nil && rampTo == nil) else {
+            throw ValidationError("--search tries rates of its own; leave --concurrency and --ramp-to out")
+        }
+    }
+
+    /// - Parameter hasArrivals: the data set says when requests arrive.
+    func apply(to settings: inout BenchSettings, hasArrivals: Bool) {
+        settings.concurrency = concurrency
+        // Without a word about the load it is that of LMCache's example: one request a second, nearly evenly.
+        let isDefault = rate == nil && concurrency == nil && !hasArrivals
+        settings.rate = isDefault || (isSearch && rate == nil) ? 1 : rate
+        settings.burstiness = burstiness ?? (isDefault && !isSearch && rampTo == nil ? 100 : 1)
+        settings.rampTo = rampTo
         settings.requests = requests
-        settings.duration = duration.map(seconds) ?? (requests == nil ? .seconds(10) : nil)
+        settings.duration = duration.map(seconds)
+        if requests == nil, duration == nil, !settings.followsTrace {
+            if settings.rate == nil { settings.duration = .seconds(10) } else { settings.requests = 30 }
+        }
         settings.warmup = warmup
         settings.seed = seed
         settings.timeout = seconds(timeout)

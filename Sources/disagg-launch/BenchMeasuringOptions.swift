@@ -1,5 +1,6 @@
 import ArgumentParser
 import DisaggCore
+import Glibc
 
 /// What is looked at, and where the report goes.
 struct BenchMeasuringOptions: ParsableArguments {
@@ -34,6 +35,9 @@ struct BenchMeasuringOptions: ParsableArguments {
     var format = Format.text
     @Option(help: ArgumentHelp("Write the report to this file.", valueName: "file"))
     var output: String?
+    @Option(
+        help: ArgumentHelp("Write a page with plots to this file; it loads nothing from anywhere.", valueName: "file"))
+    var html: String?
 
     func apply(to settings: inout BenchSettings) throws {
         settings.checks = check || checkOrder
@@ -49,11 +53,30 @@ struct BenchMeasuringOptions: ParsableArguments {
 
     /// A file that cannot be written is better found before the run than behind it.
     func checkOutput() throws {
-        if let output { try RunDirectory.write(EngineCommand.File(path: output, contents: "")) }
+        for path in [output, html].compactMap({ $0 }) {
+            try RunDirectory.write(EngineCommand.File(path: path, contents: ""))
+        }
     }
 
     func report(_ measurement: BenchMeasurement) throws {
-        let report = format == .json ? measurement.json : measurement.text
+        try write(format == .json ? measurement.json : measurement.text)
+        try writePage(measurement)
+    }
+
+    /// The report of a search: its runs, and the best one's own report.
+    func report(_ sweep: GoodputSweep) throws {
+        let best = sweep.best?.measurement
+        try write(format == .json ? sweep.json : sweep.text + (best.map { "\n\($0.text)" } ?? ""))
+        if let best { try writePage(best) }
+    }
+
+    private func writePage(_ measurement: BenchMeasurement) throws {
+        guard let html else { return }
+        let page = measurement.html(date: WallClock.text(time(nil)))
+        try RunDirectory.write(EngineCommand.File(path: html, contents: page))
+    }
+
+    private func write(_ report: String) throws {
         guard let output else { return Terminal.write(report) }
         try RunDirectory.write(EngineCommand.File(path: output, contents: report))
     }

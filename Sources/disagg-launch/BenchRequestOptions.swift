@@ -15,14 +15,42 @@ struct BenchRequestOptions: ParsableArguments {
     var endpoint = BenchSettings.Endpoint.completions
     @Option(help: "Model name. (default: the first of /v1/models)")
     var model: String?
-    @Option(help: ArgumentHelp("Tokens of the prompt; words that most vocabularies have as one token.", valueName: "n"))
-    var inputTokens = 256
+    @Option(
+        help: ArgumentHelp("random, sharegpt-file or trace-file.", valueName: "kind"),
+        transform: { text in
+            guard let kind = BenchDataset.Kind(rawValue: text) else {
+                throw ValidationError("expected random, sharegpt-file or trace-file, got \"\(text)\"")
+            }
+            return kind
+        })
+    var dataset = BenchDataset.Kind.random
+    @Option(
+        name: .customLong("dataset-path"),
+        help: ArgumentHelp("ShareGPT's JSON, Mooncake's JSON lines or Azure's CSV.", valueName: "file"))
+    var datasetPath: String?
+    @Option(help: "A trace's requests arrive so many times as fast as it says.")
+    var traceSpeed = 1.0
+    @Option(help: ArgumentHelp("Tokens of the prompt, exactly: see --prompt-form.", valueName: "n"))
+    var inputTokens = 7500
+    @Option(
+        help: ArgumentHelp(
+            "auto: words that the server's /tokenize counts as one token each, else ids; words: unchecked; ids.",
+            valueName: "auto|words|ids"),
+        transform: { text in
+            guard let form = PromptForm(rawValue: text) else {
+                throw ValidationError("expected auto, words or ids, got \"\(text)\"")
+            }
+            return form
+        })
+    var promptForm = PromptForm.auto
+    @Option(help: ArgumentHelp("Lengths within this part around theirs, 0...1.", valueName: "r"))
+    var rangeRatio = 0.0
     @Option(help: ArgumentHelp("Bytes of the prompt, in place of --input-tokens.", valueName: "n"))
     var promptBytes: Int?
     @Option(help: ArgumentHelp("Tokens at the start of the prompt that all requests share.", valueName: "n"))
     var sharedPrefixTokens = 0
     @Option(help: ArgumentHelp("Tokens of the answer.", valueName: "n"))
-    var outputTokens = 128
+    var outputTokens = 200
     @Flag(inversion: .prefixedNo, help: "Ask engines to go on until all tokens are there (ignore_eos).")
     var ignoreEos = true
     @Flag(inversion: .prefixedNo, help: "Ask for a stream of tokens, or for the answer in one piece.")
@@ -43,7 +71,11 @@ struct BenchRequestOptions: ParsableArguments {
         }
     }
 
-    func apply(to settings: inout BenchSettings) {
+    func apply(to settings: inout BenchSettings) throws {
+        settings.dataset = try BenchDataset.load(dataset, path: datasetPath)
+        settings.traceSpeed = traceSpeed
+        settings.promptForm = promptForm
+        settings.rangeRatio = rangeRatio
         settings.endpoint = endpoint
         settings.model = model
         settings.inputTokens = inputTokens

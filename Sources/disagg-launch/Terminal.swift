@@ -11,13 +11,16 @@ enum Terminal {
 
     /// The two streams for a console; its width where standard output is a terminal.
     static var sink: LaunchConsole.Sink {
-        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns)
+        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns(of: STDOUT_FILENO))
     }
 
-    private static var columns: Int? {
-        guard isatty(STDOUT_FILENO) == 1 else { return nil }
+    /// Columns of standard error; 80 where it does not say.
+    static var errorColumns: Int { columns(of: STDERR_FILENO) ?? 80 }
+
+    private static func columns(of descriptor: Int32) -> Int? {
+        guard isatty(descriptor) == 1 else { return nil }
         var size = winsize()
-        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
         return Int(size.ws_col)
     }
 

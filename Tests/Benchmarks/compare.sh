@@ -187,7 +187,7 @@ for taken in $(seq "$port" "$metrics"); do
 done
 
 model=meta-llama/Llama-3.1-8B-Instruct
-bench() { "${load_pin[@]+"${load_pin[@]}"}" "$launch" bench "$@" --model "$model" --input-tokens 64 --max-seconds 60; }
+bench() { "${load_pin[@]+"${load_pin[@]}"}" "$launch" bench "$@" --model "$model" --input-tokens 64 --prompt-form words --max-seconds 60; }
 
 # Waits until a generation is answered; $1 is the port, $2 the process that should answer, $3 its name.
 await() {

@@ -11,6 +11,10 @@ final class BenchExchange {
     /// The outcome is known; whatever comes is not looked at.
     var isOver = false
     var wasRetried = false
+    /// Tokens that the answer was asked for; 0 where it is none.
+    var wantedTokens = 0
+    /// It must be over within this time, in nanoseconds, whatever the settings allow a generation.
+    var maximumTime = Int.max
     /// Called once with what is wrong, nil where nothing is.
     let completion: (BenchExchange, AnswerReader.Fault?) -> Void
 

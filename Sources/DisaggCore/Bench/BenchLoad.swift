@@ -1,23 +1,38 @@
 internal import NIOCore
 
-/// Decides when the next request starts: a pure machine for closed and open loops.
+/// Decides when the next request starts: a pure machine for closed loops, open loops and traces.
 struct BenchLoad {
     /// Requests under way at once at most.
     private var concurrency: Int
     /// Requests that may still be started.
     private var left: Int
+    /// Requests that were started.
+    private var sent = 0
+    private let startedAt: Int
     /// When no more are started.
     private var endsAt: Int?
     private var arrivals: ArrivalProcess?
+    private var ramp: Ramp?
+    /// Arrivals of a trace, in nanoseconds after the start.
+    private var trace: [Int] = []
     private var nextArrival = 0
     /// When to ask again; the owner sets a timer and clears it.
     var wakeUp: Int?
     private var hasTimer = false
 
-    private init(concurrency: Int, left: Int, endsAt: Int? = nil) {
+    /// A rate that grows or falls evenly.
+    private struct Ramp {
+        var from: Double
+        var to: Double
+        var nanoseconds: Int?
+        var requests: Int?
+    }
+
+    private init(concurrency: Int, left: Int, now: Int = 0, endsAt: Int? = nil) {
         self.concurrency = concurrency
         self.left = left
         self.endsAt = endsAt
+        startedAt = now
     }
 
     /// Starts nothing.
@@ -29,12 +44,20 @@ struct BenchLoad {
     }
 
     static func measured(_ settings: BenchSettings, now: Int) -> BenchLoad {
+        let nanoseconds = settings.duration.map { Int(TimeAmount($0).nanoseconds) }
         var load = BenchLoad(
-            concurrency: settings.concurrency ?? .max, left: settings.requests ?? .max,
-            endsAt: settings.duration.map { now + Int(TimeAmount($0).nanoseconds) })
+            concurrency: settings.concurrency ?? .max, left: settings.requests ?? .max, now: now,
+            endsAt: nanoseconds.map { now + $0 })
         if let rate = settings.rate {
             load.arrivals = ArrivalProcess(rate: rate, burstiness: settings.burstiness, seed: settings.seed)
             load.nextArrival = now
+            if let end = settings.rampTo {
+                load.ramp = Ramp(from: rate, to: end, nanoseconds: nanoseconds, requests: settings.requests)
+            }
+        } else if settings.followsTrace {
+            load.trace = settings.dataset.items.map { Int(Double($0.arrival ?? 0) / settings.traceSpeed) }
+            load.left = min(load.left, load.trace.count)
+            load.nextArrival = now + (load.trace.first ?? 0)
         }
         return load
     }
@@ -50,7 +73,7 @@ struct BenchLoad {
     /// - Parameter open: requests under way.
     mutating func next(open: Int, now: Int) -> Int? {
         guard left > 0 else { return nil }
-        let due = arrivals == nil ? now : nextArrival
+        let due = arrivals == nil && trace.isEmpty ? now : nextArrival
         // What was due before the end is still sent, however late.
         if let endsAt, due >= endsAt {
             left = 0
@@ -66,7 +89,24 @@ struct BenchLoad {
         guard open < concurrency else { return nil }
         hasTimer = false
         left -= 1
-        if let gap = arrivals?.nextGap() { nextArrival = due + gap }
+        sent += 1
+        let rate = ramp.map { self.rate($0, at: due) }
+        if let gap = arrivals?.nextGap(rate: rate) {
+            nextArrival = due + gap
+        } else if trace.indices.contains(sent) {
+            nextArrival = startedAt + trace[sent]
+        }
         return due
+    }
+
+    /// The ramp's rate at a moment: by time where the run has a duration, by requests otherwise.
+    private func rate(_ ramp: Ramp, at moment: Int) -> Double {
+        var progress = 0.0
+        if let nanoseconds = ramp.nanoseconds, nanoseconds > 0 {
+            progress = Double(moment - startedAt) / Double(nanoseconds)
+        } else if let requests = ramp.requests, requests > 1 {
+            progress = Double(sent) / Double(requests - 1)
+        }
+        return ramp.from + (ramp.to - ramp.from) * min(1, max(0, progress))
     }
 }

@@ -23,6 +23,8 @@ extension BenchMeasurement {
                 "goodput_requests_per_second",
                 settings.objectives.isEmpty ? "null" : BenchFormat.fixed(goodRequestsPerSecond, 4)
             ),
+            ("total_tokens_per_second", BenchFormat.fixed(totalTokensPerSecond, 4)),
+            ("peak_output_tokens_per_second", "\(tally.timeline.peakTokensPerSecond)"),
             ("output_tokens", "\(tally.outputTokens)"), ("prompt_tokens", "\(tally.promptTokens)"),
             ("bytes_sent", "\(tally.sentBytes)"), ("bytes_received", "\(tally.receivedBytes)"),
             ("connections", "\(tally.connections)"),
@@ -32,7 +34,7 @@ extension BenchMeasurement {
             ("connect_ms", Self.distribution(tally.connect)), ("arrival_lag_ms", Self.distribution(tally.lag)),
             ("generator_cpu_share", BenchFormat.fixed(generatorCPUShare, 4)),
             ("generator_wait_share", generatorWaitShare.map { BenchFormat.fixed($0, 4) } ?? "null"),
-            ("process", processJSON),
+            ("process", processJSON), ("timeline", timelineJSON),
         ]
         return Self.object(members) + "\n"
     }
@@ -45,9 +47,12 @@ extension BenchMeasurement {
         return Self.object([
             ("model", JSONString.encode(model)), ("endpoint", JSONString.encode(settings.endpoint.rawValue)),
             ("concurrency", number(settings.concurrency)), ("rate", settings.rate.map { "\($0)" } ?? "null"),
+            ("ramp_to", settings.rampTo.map { "\($0)" } ?? "null"),
             ("burstiness", settings.burstiness.isFinite ? "\(settings.burstiness)" : "null"),
             ("requests", number(settings.requests)), ("duration_ms", milliseconds(settings.duration)),
-            ("warmup", "\(settings.warmup)"), ("seed", "\(settings.seed)"),
+            ("dataset", JSONString.encode(settings.dataset.name)),
+            ("prompt_form", JSONString.encode(promptForm.rawValue)), ("exact_prompts", "\(hasExactPrompts)"),
+            ("range_ratio", "\(settings.rangeRatio)"), ("warmup", "\(settings.warmup)"), ("seed", "\(settings.seed)"),
             ("input_tokens", settings.promptBytes == nil ? "\(settings.inputTokens)" : "null"),
             ("prompt_bytes", number(settings.promptBytes)),
             ("shared_prefix_tokens", "\(settings.sharedPrefixTokens)"),
@@ -85,6 +90,23 @@ extension BenchMeasurement {
             ("base_pss_kib", process.basePSSKiB.map { "\($0)" } ?? "null"),
             ("peak_pss_kib", process.peakPSSKiB.map { "\($0)" } ?? "null"),
             ("kib_per_open_request", number(process.kibibytesPerRequest, 3)),
+        ])
+    }
+
+    private var timelineJSON: String {
+        func mean(_ summary: BenchTimeline.Summary) -> String {
+            summary.mean.map { BenchFormat.fixed($0 / 1e6, 3) } ?? "null"
+        }
+        let slices = tally.timeline.slices.map { slice in
+            Self.object([
+                ("started", "\(slice.started)"), ("finished", "\(slice.finished)"), ("failed", "\(slice.failed)"),
+                ("tokens", "\(slice.tokens)"), ("open", "\(slice.open)"), ("ttft_ms", mean(slice.ttft)),
+                ("itl_ms", mean(slice.itl)),
+            ])
+        }
+        return Self.object([
+            ("slice_s", BenchFormat.fixed(Double(tally.timeline.width) / 1e9, 3)),
+            ("slices", "[\(slices.joined(separator: ", "))]"),
         ])
     }
 

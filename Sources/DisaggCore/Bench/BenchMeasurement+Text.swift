@@ -1,35 +1,8 @@
 extension BenchMeasurement {
-    /// The report for people.
+    /// The report for people: the table that `vllm bench serve` prints, so that two can be laid side by side, and below it
+    /// what only this program knows.
     package var text: String {
-        var lines = [headline, ""]
-        let tally = tally
-        var requests = "\(tally.succeeded) ok, \(tally.failed) failed"
-        if tally.cutOff > 0 { requests += ", \(tally.cutOff) cut off" }
-        requests += " in \(BenchFormat.fixed(seconds, 2)) s"
-        lines.append(row("requests", requests, "\(BenchFormat.fixed(requestsPerSecond, 2)) requests/s"))
-        var tokens = "\(tally.outputTokens) out"
-        if tally.promptTokens > 0 { tokens += ", \(tally.promptTokens) in" }
-        lines.append(row("tokens", tokens, "\(BenchFormat.fixed(outputTokensPerSecond, 1)) output tokens/s"))
-        if !settings.objectives.isEmpty {
-            lines.append(
-                row(
-                    "goodput", "\(tally.good) within the objectives",
-                    "\(BenchFormat.fixed(goodRequestsPerSecond, 2)) requests/s"))
-        }
-        lines.append(
-            row(
-                "bytes",
-                "\(BenchFormat.bytes(tally.sentBytes)) sent, \(BenchFormat.bytes(tally.receivedBytes)) received",
-                "\(tally.connections) connections, \(tally.maximumOpen) requests at once at most"))
-        if tally.e2e.count > 0 {
-            lines += ["", BenchFormat.left("ms", 6) + columns(["mean", "p50", "p90", "p99", "max"])]
-        }
-        for (name, histogram) in latencies where histogram.count > 0 {
-            lines.append(BenchFormat.left(name, 6) + columns(Self.values(histogram)))
-        }
-        lines += processLines
-        lines += errorLines
-        lines += notes
+        let lines = [headline, ""] + servingTable + [""] + requestLines + processLines + errorLines + notes
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -38,16 +11,42 @@ extension BenchMeasurement {
         [("TTFT", tally.ttft), ("TPOT", tally.tpot), ("ITL", tally.itl), ("E2E", tally.e2e)]
     }
 
-    private var headline: String {
+    /// What was sent where, in one line.
+    var headline: String {
         var parts = ["\(settings.target)", settings.endpoint.rawValue, model]
         if let rate = settings.rate {
-            parts.append("\(rate) requests/s" + (settings.burstiness == 1 ? "" : ", burstiness \(settings.burstiness)"))
+            let end = settings.rampTo.map { " to \($0)" } ?? ""
+            parts.append(
+                "\(rate)\(end) requests/s" + (settings.burstiness == 1 ? "" : ", burstiness \(settings.burstiness)"))
+        }
+        if settings.followsTrace {
+            parts.append(
+                "arrivals of the trace" + (settings.traceSpeed == 1 ? "" : ", \(settings.traceSpeed) times as fast"))
         }
         if let concurrency = settings.concurrency { parts.append("\(concurrency) at once") }
-        parts.append(settings.promptBytes.map { "\($0) bytes in" } ?? "about \(settings.inputTokens) tokens in")
-        parts.append("\(settings.outputTokens) out")
+        if settings.dataset.kind == .random {
+            let around = settings.rangeRatio > 0 ? " ± \(BenchFormat.fixed(settings.rangeRatio * 100, 0)) %" : ""
+            let about = hasExactPrompts ? "" : "about "
+            parts.append(
+                settings.promptBytes.map { "\($0)\(around) bytes in" }
+                    ?? "\(about)\(settings.inputTokens)\(around) tokens in")
+            parts.append("\(settings.outputTokens)\(around) out")
+        } else {
+            parts.append(settings.dataset.name)
+        }
         if !settings.isStream { parts.append("no stream") }
         return parts.joined(separator: " | ")
+    }
+
+    private var requestLines: [String] {
+        var lines: [String] = []
+        if tally.cutOff > 0 { lines.append(row("cut off", "\(tally.cutOff) requests were under way at the end", "")) }
+        lines.append(
+            row(
+                "bytes",
+                "\(BenchFormat.bytes(tally.sentBytes)) sent, \(BenchFormat.bytes(tally.receivedBytes)) received",
+                "\(tally.connections) connections"))
+        return lines
     }
 
     private var processLines: [String] {
@@ -66,7 +65,7 @@ extension BenchMeasurement {
         if let kibibytes = process.kibibytesPerRequest {
             each = "\(BenchFormat.fixed(kibibytes, 2)) KiB an open request"
         }
-        return ["", row("process", cpu, perUnit.joined(separator: ", ")), row("memory", memory, each)]
+        return [row("process", cpu, perUnit.joined(separator: ", ")), row("memory", memory, each)]
     }
 
     private var errorLines: [String] {
@@ -78,7 +77,7 @@ extension BenchMeasurement {
     }
 
     /// What makes the numbers mean something else than they seem to.
-    private var notes: [String] {
+    var warnings: [String] {
         var notes: [String] = []
         if generatorCPUShare > 0.85, tally.succeeded > 0 {
             notes.append(
@@ -95,25 +94,27 @@ extension BenchMeasurement {
                 "arrivals were sent up to \(BenchFormat.milliseconds(Double(lag))) ms late (p99): --concurrency or this "
                     + "machine held them back")
         }
-        if tally.succeeded > 0, settings.ignoresEnd, tally.outputTokens < tally.succeeded * settings.outputTokens {
+        if tally.succeeded > 0, settings.ignoresEnd, tally.outputTokens < tally.wantedTokens {
+            let count = Double(tally.succeeded)
             notes.append(
-                "answers had \(BenchFormat.fixed(Double(tally.outputTokens) / Double(tally.succeeded), 1)) tokens on "
-                    + "average, \(settings.outputTokens) were asked for")
+                "answers had \(BenchFormat.fixed(Double(tally.outputTokens) / count, 1)) tokens on average, "
+                    + "\(BenchFormat.fixed(Double(tally.wantedTokens) / count, 1)) were asked for")
         }
-        return notes.isEmpty ? [] : [""] + notes.map { "note      \($0)" }
+        if settings.dataset.kind == .random, settings.promptBytes == nil, settings.rangeRatio == 0, tally.succeeded > 0,
+            tally.promptTokens > 0, tally.promptTokens != settings.inputTokens * tally.succeeded
+        {
+            let mean = Double(tally.promptTokens) / Double(tally.succeeded)
+            notes.append(
+                "prompts had \(BenchFormat.fixed(mean, 1)) tokens on average by the server's count, \(settings.inputTokens) "
+                    + "were meant")
+        }
+        return notes
     }
+
+    private var notes: [String] { warnings.isEmpty ? [] : [""] + warnings.map { "note      \($0)" } }
 
     private func row(_ name: String, _ first: String, _ second: String) -> String {
         let line = "\(BenchFormat.left(name, 10))\(BenchFormat.left(first, 44)) \(second)"
         return String(line.reversed().drop { $0 == " " }.reversed())
-    }
-
-    private func columns(_ texts: [String]) -> String { texts.map { BenchFormat.right($0, 11) }.joined() }
-
-    private static func values(_ histogram: LatencyHistogram) -> [String] {
-        [
-            histogram.mean, histogram.percentile(50).map(Double.init), histogram.percentile(90).map(Double.init),
-            histogram.percentile(99).map(Double.init), Double(histogram.maximum),
-        ].map(BenchFormat.milliseconds)
     }
 }

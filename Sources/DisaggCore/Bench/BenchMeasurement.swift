@@ -23,9 +23,16 @@ package struct BenchMeasurement: Sendable {
     /// The part of the time in which its thread was ready and had no CPU, for others had it.
     package var generatorWaitShare: Double?
 
+    /// Whether the server has confirmed the prompts' lengths, or they are token ids.
+    package var hasExactPrompts = false
+    /// How prompts were written in the end.
+    package var promptForm = PromptForm.words
+
     package var seconds: Double { Double(tally.nanoseconds) / 1e9 }
     package var requestsPerSecond: Double { rate(tally.succeeded) }
     package var outputTokensPerSecond: Double { rate(tally.outputTokens) }
+    /// Prompts and answers.
+    package var totalTokensPerSecond: Double { rate(tally.outputTokens + tally.promptTokens) }
     package var goodRequestsPerSecond: Double { rate(tally.good) }
 
     /// CPU microseconds of the processes under test for each output token.

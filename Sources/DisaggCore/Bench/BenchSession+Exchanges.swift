@@ -47,7 +47,17 @@ extension BenchSession {
     /// Takes bytes of an answer.
     @inline(__always)
     func take(_ bytes: UnsafeRawBufferPointer, at now: Int, for exchange: BenchExchange) {
-        exchange.answer.take(bytes, at: now) { gap in tally.itl.record(gap) }
+        let before = exchange.answer.countedTokens
+        let isFirst = exchange.answer.firstTokenAt == nil
+        exchange.answer.take(bytes, at: now) { gap in
+            tally.itl.record(gap)
+            tally.timeline.note(at: now) { $0.itl.add(gap) }
+        }
+        let tokens = exchange.answer.countedTokens - before
+        guard tokens > 0 else { return }
+        tally.arrivedTokens += tokens
+        tally.timeline.tokens(tokens, at: now)
+        if isFirst { tally.timeline.note(at: now) { $0.ttft.add(now - exchange.startedAt) } }
     }
 
     /// A connection can take another request.

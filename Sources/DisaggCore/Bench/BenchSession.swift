@@ -28,6 +28,7 @@ final class BenchSession {
     var addresses: [SocketAddress] = []
     private var writer: BenchRequestWriter?
     private var model = ""
+    private var vocabulary = PromptVocabulary.unchecked
     var idle: [BenchConnection] = []
     var all: [ObjectIdentifier: BenchConnection] = [:]
     var active: [ObjectIdentifier: BenchExchange] = [:]
@@ -62,37 +63,17 @@ final class BenchSession {
                 return fail("the host \"\(settings.target.host)\" of \(settings.target) does not resolve")
             }
             addresses = found
-            if let model = settings.model { begin(model) } else { askForModel() }
+            if let model = settings.model { calibrate(model) } else { askForModel() }
         }
     }
 
-    private func askForModel() {
-        var demands = AnswerReader.Demands()
-        demands.isStream = false
-        let exchange = BenchExchange(
-            request: BenchRequestWriter.modelsRequest(settings), startedAt: Self.now(), demands: demands
-        ) { [self] exchange, fault in
-            switch fault {
-            case nil: break
-            case let fault? where fault.kind == .connect:
-                return fail("cannot connect to \(settings.target): \(mask(fault.detail)); is the server running?")
-            case let fault?:
-                return fail(
-                    "\(settings.target)/v1/models was not answered (\(fault.kind): \(mask(fault.detail))); "
-                        + "name the model with --model")
-            }
-            guard let name = exchange.modelName else {
-                return fail("\(settings.target)/v1/models names no model; name it with --model")
-            }
-            begin(name)
-        }
-        send(exchange)
-    }
-
-    private func begin(_ model: String) {
+    func begin(_ model: String, _ vocabulary: PromptVocabulary) {
+        guard phase == .opening else { return }
         self.model = model
-        writer = BenchRequestWriter(settings: settings, model: model)
+        self.vocabulary = vocabulary
+        writer = BenchRequestWriter(settings: settings, model: model, vocabulary: vocabulary)
         tally = BenchTally()
+        tally.timeline.begin(at: Self.now())
         if settings.warmup > 0 {
             phase = .warmup
             source = .warmup(settings)
@@ -105,6 +86,7 @@ final class BenchSession {
     private func measure() {
         phase = .measured
         tally = BenchTally()
+        tally.timeline.begin(at: Self.now())
         control.meter?.begin()
         waitBefore = ProcessUsage.threadWait()
         source = .measured(settings, now: Self.now())
@@ -119,6 +101,8 @@ final class BenchSession {
         tally.connections = connections
         var measurement = BenchMeasurement(
             settings: settings, model: model, tally: tally, process: control.meter?.result)
+        measurement.hasExactPrompts = vocabulary.isExact
+        measurement.promptForm = vocabulary.isIDs ? .ids : vocabulary.isExact ? .auto : .words
         if let before = waitBefore, let after = ProcessUsage.threadWait(), tally.nanoseconds > 0 {
             measurement.generatorWaitShare = Double(after - before) / Double(tally.nanoseconds)
         }
@@ -173,19 +157,25 @@ final class BenchSession {
     }
 
     private func startRequest(at now: Int) {
-        guard let request = writer?.next() else { return }
+        guard let (request, outputTokens) = writer?.next() else { return }
         var demands = AnswerReader.Demands()
         demands.isStream = settings.isStream
         demands.checks = settings.checks || settings.checksOrder
         demands.checksOrder = settings.checksOrder
-        demands.tokens = settings.ignoresEnd ? settings.outputTokens : nil
+        demands.tokens = settings.ignoresEnd ? outputTokens : nil
         let exchange = BenchExchange(request: request, startedAt: now, demands: demands) { [self] exchange, fault in
             counted(exchange, fault)
         }
+        exchange.wantedTokens = outputTokens
         tally.started += 1
         if tally.startedAt == nil { tally.startedAt = now }
         send(exchange)
         tally.maximumOpen = max(tally.maximumOpen, active.count)
+        let open = active.count
+        tally.timeline.note(at: now) { slice in
+            slice.started += 1
+            slice.open = max(slice.open, open)
+        }
     }
 
     private func counted(_ exchange: BenchExchange, _ fault: AnswerReader.Fault?) {
@@ -197,7 +187,7 @@ final class BenchSession {
     }
 
     /// Servers repeat the key in some of their errors.
-    private func mask(_ text: String) -> String {
+    func mask(_ text: String) -> String {
         guard let key = settings.apiKey, !key.isEmpty else { return text }
         return text.split(separator: key, omittingEmptySubsequences: false).joined(separator: "***")
     }
@@ -215,7 +205,7 @@ final class BenchSession {
     private func checkDeadlines() {
         let now = Self.now()
         let timeout = Int(TimeAmount(settings.timeout).nanoseconds)
-        let late = active.values.filter { now - $0.startedAt > timeout }
+        let late = active.values.filter { now - $0.startedAt > min(timeout, $0.maximumTime) }
         for exchange in late {
             let tokens = exchange.answer.countedTokens
             exchange.connection?.shut()
@@ -225,6 +215,10 @@ final class BenchSession {
         }
         guard phase != .over else { return }
         control.meter?.tick(openRequests: active.count)
+        if phase == .measured {
+            let open = active.count
+            tally.timeline.note(at: now) { $0.open = max($0.open, open) }
+        }
         control.report(phase, tally: tally, open: active.count)
         let isOver = now - begunAt > Int(TimeAmount(settings.limit).nanoseconds)
         if isOver || control.isStoppedTwice || (control.isStopped && phase != .measured) {

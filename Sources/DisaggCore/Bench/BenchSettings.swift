@@ -18,6 +18,10 @@ package struct BenchSettings: Sendable {
     package var concurrency: Int? = 1
     /// Arrivals a second (open loop); nil sends the next request when one has ended (closed loop).
     package var rate: Double?
+    /// The rate at the end, which it grows or falls to evenly; nil keeps it.
+    package var rampTo: Double?
+    /// How many times as fast a trace's requests arrive as it says.
+    package var traceSpeed = 1.0
     /// Shape of the gaps between arrivals, see ``ArrivalProcess``.
     package var burstiness = 1.0
     /// Requests to send; nil sends until the time is over.
@@ -29,6 +33,12 @@ package struct BenchSettings: Sendable {
     /// Seed of arrivals and prompts.
     package var seed: UInt64 = 0
 
+    /// Where requests come from.
+    package var dataset = BenchDataset.random
+    /// Lengths of random requests lie within this part of theirs, each equally likely; 0 makes all equal.
+    package var rangeRatio = 0.0
+    /// How prompts of a wanted length are written.
+    package var promptForm = PromptForm.auto
     package var inputTokens = 256
     /// The prompt's length in bytes, in place of `inputTokens`.
     package var promptBytes: Int?
@@ -55,6 +65,9 @@ package struct BenchSettings: Sendable {
     /// Processes whose CPU time and memory are measured.
     package var processes: [Int32] = []
 
+    /// Whether requests arrive when the file says.
+    package var followsTrace: Bool { dataset.hasArrivals && rate == nil && concurrency == nil }
+
     /// Defaults for a target.
     package init(target: BenchTarget) { self.target = target }
 
@@ -80,14 +93,29 @@ package struct BenchSettings: Sendable {
         if let rate, !(rate > 0 && rate <= 1e6) {
             throw CommandError("--rate: expected requests a second above 0, at most 1000000, got \(rate)")
         }
-        guard rate != nil || concurrency != nil else {
+        if let rampTo {
+            guard rampTo > 0, rampTo <= 1e6 else {
+                throw CommandError("--ramp-to: expected requests a second above 0, at most 1000000, got \(rampTo)")
+            }
+            guard rate != nil else { throw CommandError("--ramp-to is where --rate goes to; give --rate too") }
+        }
+        guard rangeRatio >= 0, rangeRatio < 1 else {
+            throw CommandError("--range-ratio: expected 0 or more and below 1, got \(rangeRatio)")
+        }
+        guard traceSpeed > 0, traceSpeed <= 1e6 else {
+            throw CommandError("--trace-speed: expected above 0, at most 1000000, got \(traceSpeed)")
+        }
+        guard promptForm != .ids || endpoint == .completions else {
+            throw CommandError("--prompt-form ids: chats have no token ids; use --endpoint completions")
+        }
+        guard rate != nil || concurrency != nil || followsTrace else {
             throw CommandError("nothing says how much load to make; give --concurrency N or --rate R")
         }
         guard burstiness > 0 else { throw CommandError("--burstiness: expected a number above 0, got \(burstiness)") }
         guard burstiness == 1 || rate != nil else {
             throw CommandError("--burstiness shapes the arrivals of --rate; give --rate too, or leave it out")
         }
-        guard requests != nil || duration != nil else {
+        guard requests != nil || duration != nil || followsTrace else {
             throw CommandError("nothing says when to stop; give --requests N or --duration SECONDS")
         }
         guard promptBytes == nil || sharedPrefixTokens == 0 else {

@@ -13,6 +13,13 @@ package struct BenchTally: Sendable {
     /// Requests that were under way when the run was ended.
     package var cutOff = 0
 
+    /// What happened when.
+    package var timeline = BenchTimeline()
+    /// Tokens that came, of answers under way and failed ones too.
+    package var arrivedTokens = 0
+    /// Tokens that were asked for by the requests that succeeded.
+    package var wantedTokens = 0
+
     package var ttft = LatencyHistogram()
     package var tpot = LatencyHistogram()
     package var itl = LatencyHistogram()
@@ -48,10 +55,13 @@ package struct BenchTally: Sendable {
         endedAt = now
         if let fault {
             failures[fault.kind, default: 0] += 1
+            timeline.note(at: now) { $0.failed += 1 }
             if examples[fault.kind] == nil { examples[fault.kind] = fault.detail }
             return
         }
         succeeded += 1
+        timeline.note(at: now) { $0.finished += 1 }
+        wantedTokens += exchange.wantedTokens
         let answer = exchange.answer
         outputTokens += answer.outputTokens
         promptTokens += answer.usage?.prompt ?? 0

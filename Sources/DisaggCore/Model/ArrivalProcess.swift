@@ -25,9 +25,12 @@ package struct ArrivalProcess: Sendable {
     }
 
     /// Nanoseconds from one arrival to the next.
-    package mutating func nextGap() -> Int {
-        guard shape.isFinite else { return Int(meanNanoseconds) }
-        let gap = gamma(shape) / shape * meanNanoseconds
+    ///
+    /// - Parameter rate: requests a second at this moment, in place of the process's own.
+    package mutating func nextGap(rate: Double? = nil) -> Int {
+        let mean = rate.map { 1e9 / max($0, 1e-9) } ?? meanNanoseconds
+        guard shape.isFinite else { return Int(min(mean, 1e18)) }
+        let gap = gamma(shape) / shape * mean
         // A rate of one request in a million years is nobody's wish; the bound keeps the conversion defined.
         return Int(min(gap, 1e18))
     }

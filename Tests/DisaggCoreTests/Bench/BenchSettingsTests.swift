@@ -50,7 +50,7 @@ struct BenchSettingsTests {
         func bodies(_ settings: BenchSettings) throws -> [(head: String, body: JSONView)] {
             var writer = BenchRequestWriter(settings: settings, model: "a \"model\"")
             return try (0..<3).map { _ in
-                let text = String(buffer: writer.next())
+                let text = String(buffer: writer.next().request)
                 let end = try #require(text.firstRange(of: "\r\n\r\n"))
                 let body = text[end.upperBound...]
                 #expect(text[..<end.lowerBound].contains("content-length: \(body.utf8.count)"))

@@ -15,6 +15,7 @@ struct BenchmarkTests {
         settings.inputTokens = 30
         settings.outputTokens = 12
         settings.checks = true
+        settings.promptForm = .words
         change(&settings)
         return try await Benchmark(settings).run()
     }
@@ -46,7 +47,7 @@ struct BenchmarkTests {
             #expect(try await engine.receivedRequests().total == 25)
             #expect(measurement.model == engine.configuration.model && measurement.exitStatus == 0)
             // Both reports can be made, and the one for programs is JSON.
-            #expect(measurement.text.contains("20 ok, 0 failed"))
+            #expect(measurement.text.contains("Successful requests:                     20\n"))
             let json = try JSONView(parsing: measurement.json)
             #expect(json["output_tokens"]?.int == 240 && json["e2e_ms"]?["count"]?.int == 20)
         }
@@ -195,6 +196,7 @@ struct BenchmarkTests {
         let server = try await ScriptedServer { _, _, _ in .send([Self.head, Self.token(0)]) }
         var settings = BenchSettings(target: try BenchTarget("http://127.0.0.1:\(server.port)"))
         settings.model = "m"
+        settings.promptForm = .words
         settings.concurrency = 3
         settings.requests = 100
         let benchmark = try Benchmark(settings)

@@ -43,11 +43,12 @@ struct SupervisionTests {
         #expect(status == 0)
         #expect(scene.contains("Restarting prefill-1, too: it has talked to decode-0"))
         let output = scene.output.withLock { $0 }
-        let started = output.split(separator: "\n").filter { $0.contains(" started, pid") }
-        #expect(
-            started.map { String($0.prefix { $0 != " " }) } == [
-                "proxy", "decode-0", "prefill-0", "prefill-1", "decode-0", "prefill-0", "prefill-1",
-            ])
+        let started = output.split(separator: "\n").filter { $0.contains(" started, pid") }.map { line in
+            String(line.prefix { $0 != " " })
+        }
+        #expect(started.prefix(5) == ["proxy", "decode-0", "prefill-0", "prefill-1", "decode-0"])
+        // Which of them ended first is the system's affair.
+        #expect(started.dropFirst(5).sorted() == ["prefill-0", "prefill-1"])
         // Nobody ever sent an engine a plain request.
         #expect(!scene.events.contains { $0.hasSuffix("plain request") })
         #expect(scene.survivors.isEmpty)

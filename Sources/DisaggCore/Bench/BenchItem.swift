@@ -1,0 +1,27 @@
+/// One request that a benchmark makes.
+package struct BenchItem: Sendable, Hashable {
+    /// What the prompt is.
+    package enum Prompt: Sendable, Hashable {
+        /// So many tokens of random words.
+        case tokens(Int)
+        /// So many bytes of random words.
+        case bytes(Int)
+        /// A given text.
+        case text(String)
+        /// So many tokens, block by block: equal numbers stand for equal text, so prompts share beginnings as in the trace.
+        case blocks([Int], tokens: Int)
+    }
+
+    package var prompt: Prompt
+    /// Tokens of the answer.
+    package var outputTokens: Int
+    /// When it arrives, in nanoseconds after the first one; nil where the load decides.
+    package var arrival: Int?
+
+    /// Describes a request.
+    package init(_ prompt: Prompt, outputTokens: Int, arrival: Int? = nil) {
+        self.prompt = prompt
+        self.outputTokens = outputTokens
+        self.arrival = arrival
+    }
+}
