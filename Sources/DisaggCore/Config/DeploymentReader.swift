@@ -12,7 +12,7 @@ package struct DeploymentReader {
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
     ]
     package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
-    package static let simulatorKeys = ["speed"]
+    package static let simulatorKeys = ["speed", "gpu"]
 
     /// What was read.
     package private(set) var deployment = Deployment()

@@ -26,6 +26,7 @@ package enum DeploymentWriter {
             "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
             "simulator:",
             "  speed: \(deployment.simulator.speed)",
+            "  gpu: \(YAMLText.scalar(deployment.simulator.gpu))",
         ]
         return lines.joined(separator: "\n") + "\n"
     }
