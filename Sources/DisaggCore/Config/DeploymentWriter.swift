@@ -18,14 +18,10 @@ package enum DeploymentWriter {
         lines += group(deployment.decode)
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
+        lines.append("lmcache:")
+        lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += [
-            "lmcache:",
-            "  chunkSize: \(deployment.lmcache.chunkSize)",
-            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
-            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
-            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
-            "simulator:",
-            "  speed: \(deployment.simulator.speed)",
+            "simulator:", "  speed: \(deployment.simulator.speed)",
             "  gpu: \(YAMLText.scalar(deployment.simulator.gpu))",
         ]
         return lines.joined(separator: "\n") + "\n"
