@@ -35,8 +35,12 @@ package struct DeploymentReader {
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "simulator":
-                reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
-                    reader.number(node, at: path).map { deployment.simulator.speed = $0 }
+                reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, key, node, path in
+                    if key == "gpu" {
+                        reader.string(node, at: path).map { deployment.simulator.gpu = $0 }
+                    } else {
+                        reader.number(node, at: path).map { deployment.simulator.speed = $0 }
+                    }
                 }
             default: break
             }
