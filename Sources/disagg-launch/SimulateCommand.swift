@@ -74,9 +74,11 @@ struct SimulateCommand: AsyncParsableCommand {
     var telemetry: String?
     @Option(help: "Time scale: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.")
     var speed = 1.0
-    @Option(help: "Step times: h200-llama-3.1-8b or h200-llama-3.1-8b-eager.")
-    var timing = TimingTable.h200Llama8B.name
-    @Option(help: "Milliseconds of every step, prefills included, in place of --timing and --speed: a steady pace.")
+    @Option(help: "The GPU it plays; the cost model of plan and predict says how long its steps take.")
+    var gpu = "H200"
+    @Flag(help: "It plays an engine without CUDA graphs, as with --enforce-eager.")
+    var eager = false
+    @Option(help: "Milliseconds of every step, prefills included, in place of --gpu and --speed: a steady pace.")
     var stepMs: Double?
     @Option(help: "How often a step ends the text, 0...1.")
     var endProbability = 0.02
@@ -84,10 +86,6 @@ struct SimulateCommand: AsyncParsableCommand {
     var numberTokens = false
 
     func validate() throws {
-        guard TimingTable.all.contains(where: { $0.name == timing }) else {
-            let names = TimingTable.all.map(\.name).joined(separator: ", ")
-            throw ValidationError("--timing: there is no table '\(timing)'; use one of \(names)")
-        }
         guard speed >= 0, speed.isFinite else { throw ValidationError("--speed: expected 0 or more, got \(speed)") }
         if let stepMs, !(stepMs > 0 && stepMs <= 60_000) {
             throw ValidationError("--step-ms: expected above 0, at most 60000, got \(stepMs)")
@@ -125,7 +123,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     /// What the options describe.
-    func engineConfiguration() -> SimulatedEngineConfiguration {
+    func engineConfiguration() throws -> SimulatedEngineConfiguration {
         var configuration = SimulatedEngineConfiguration(role: role, handoff: handoff)
         configuration.firstToken = firstToken
         configuration.model = model
@@ -151,7 +149,10 @@ struct SimulateCommand: AsyncParsableCommand {
         configuration.pingEndpoint = ping.flatMap(ConfigText.endpoint)
         configuration.telemetry = telemetry.flatMap(ConfigText.endpoint)
         configuration.speed = speed
-        configuration.timing = TimingTable.all.first { $0.name == timing } ?? .h200Llama8B
+        var description = EngineDescription(model: model, gpu: gpu)
+        description.isEager = eager
+        description.tensorParallel = ranks
+        configuration.timing = try SimulatedTiming.engine(description)
         if let stepMs {
             configuration.speed = 1
             configuration.timing = .constant(milliseconds: stepMs)
@@ -162,7 +163,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let engine = SimulatedEngine(configuration: engineConfiguration())
+        let engine = SimulatedEngine(configuration: try engineConfiguration())
         let port: Int
         do {
             port = try await engine.start()

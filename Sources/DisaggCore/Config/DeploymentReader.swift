@@ -14,7 +14,7 @@ package struct DeploymentReader {
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
     ]
-    package static let simulatorKeys = ["speed"]
+    package static let simulatorKeys = ["speed", "gpu"]
 
     /// What was read.
     package private(set) var deployment = Deployment()
@@ -46,8 +46,12 @@ package struct DeploymentReader {
             case "handoffOptions":
                 HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
             case "simulator":
-                reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
-                    reader.number(node, at: path).map { deployment.simulator.speed = $0 }
+                reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, key, node, path in
+                    if key == "gpu" {
+                        reader.string(node, at: path).map { deployment.simulator.gpu = $0 }
+                    } else {
+                        reader.number(node, at: path).map { deployment.simulator.speed = $0 }
+                    }
                 }
             default: break
             }

@@ -22,7 +22,10 @@ package enum DeploymentWriter {
         lines.append("lmcache:")
         lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += HandoffSections.yaml(deployment.handoffOptions)
-        lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
+        lines += [
+            "simulator:", "  speed: \(deployment.simulator.speed)",
+            "  gpu: \(YAMLText.scalar(deployment.simulator.gpu))",
+        ]
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -206,6 +206,8 @@ public struct ProxySettings: Sendable, Hashable {
 public struct SimulatorSettings: Sendable, Hashable {
     /// Time scale: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.
     public var speed = 1.0
+    /// The GPU they play, a name of the planner's table.
+    public var gpu = "H200"
 
     /// Creates the defaults.
     public init() {}

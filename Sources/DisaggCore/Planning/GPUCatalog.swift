@@ -12,7 +12,8 @@ public enum GPUCatalog {
         if let model = reported(name: name, memoryMiB: nil) { return model }
         throw CommandError(
             "the GPU \"\(name)\" is not in the table; it has \(all.map(\.name).joined(separator: ", ")). "
-                + "Take the one that is nearest in memory bandwidth, or measure with disagg-launch calibrate")
+                + "Plan for the nearest of them, or add its data sheet to GPUCatalog.swift; once it is known, "
+                + "disagg-launch calibrate measures it")
     }
 
     /// The GPU that `nvidia-smi` calls `name` and that has about `memoryMiB` of memory; nil for unknown ones.

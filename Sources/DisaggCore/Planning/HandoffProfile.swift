@@ -71,7 +71,11 @@ public struct HandoffProfile: Sendable, Hashable {
             waitMilliseconds = firstToken == .prefill ? 30 : 8
             stallMilliseconds = 26
             stallMicrosecondsPerToken = 2.2 * Double(kvBytesPerToken) / 131_072
-            basis = "LMCache between two H200, two runs"
+            let isMeasured = kind == .lmcache || kind == .lmcacheLegacy
+            basis =
+                isMeasured
+                ? "LMCache between two H200, two runs"
+                : "taken as LMCache's between two H200; not measured for \(kind.rawValue)"
         }
     }
 

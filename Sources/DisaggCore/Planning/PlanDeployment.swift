@@ -11,6 +11,7 @@ package enum PlanDeployment {
         deployment.model = request.modelName
         deployment.handoff = best.layout.isDisaggregated ? request.handoff : .none
         deployment.firstToken = request.firstToken
+        deployment.simulator.gpu = request.setup.gpu.name
         deployment.decode = group(deployment.decode, best.layout.decode, request, isApart: best.layout.isDisaggregated)
         if let prefill = best.layout.prefill {
             deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)

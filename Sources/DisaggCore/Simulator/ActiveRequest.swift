@@ -37,6 +37,8 @@ final class ActiveRequest {
     var countedTokens = 0
     /// Tokens of all choices.
     private(set) var generatedTokens = 0
+    /// KV tokens that its running choices read in a step.
+    var contextTokens: Int { runningChoices * request.promptTokens + generatedTokens }
     /// First generated token, what LMCache returns as `first_tok`.
     private(set) var firstToken: Int?
     private var sequences: [GenerationSequence]

@@ -72,7 +72,7 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var telemetry: Endpoint?
 
     /// Step times.
-    package var timing = TimingTable.h200Llama8B
+    package var timing = SimulatedTiming.h200Llama8B
     /// Time scale: 1 is the calibrated speed, 2 twice as fast, 0 uses no timers at all.
     package var speed = 0.0
     /// Requests that run at once (`max_num_seqs`); others wait.

@@ -46,7 +46,10 @@ final class SimulatedEngineCore {
         self.configuration = configuration
         self.loop = loop
         scheduler = StepScheduler(
-            loop: loop, timing: configuration.timing, speed: configuration.speed,
+            loop: loop,
+            timing: configuration.role == .decode
+                ? configuration.timing.receiving(configuration.handoff, firstToken: configuration.firstToken)
+                : configuration.timing, speed: configuration.speed,
             maximumRunning: configuration.maximumRunning)
         parser = SimulatedRequestParser(
             model: configuration.model, maximumModelLength: configuration.maximumModelLength)

@@ -3,12 +3,12 @@ import NIOCore
 
 /// Continuous batching: every step computes some waiting prompt tokens and gives each running request one token.
 ///
-/// One timer a step for the whole engine, none a request. A step takes the prefill time of its prompt tokens plus the
-/// decode time of its batch; at speed 0 steps follow each other through the event loop's queue, so that sockets are
+/// One timer a step for the whole engine; a request has one only until it can be scheduled. The planner's cost model
+/// says what a step takes, for its prompts and its batch together; at speed 0 steps follow each other through the event loop's queue, so that sockets are
 /// served in between.
 final class StepScheduler {
     private let loop: any EventLoop
-    private let timing: TimingTable
+    private let timing: SimulatedTiming
     private let speed: Double
     private let maximumRunning: Int
     /// Called when a request's prompt is computed; the request runs once the closure given to it is called.
@@ -29,15 +29,22 @@ final class StepScheduler {
     private var timer: Scheduled<Void>?
     private var isClosed = false
 
-    init(loop: any EventLoop, timing: TimingTable, speed: Double, maximumRunning: Int) {
+    init(loop: any EventLoop, timing: SimulatedTiming, speed: Double, maximumRunning: Int) {
         self.loop = loop
         self.timing = timing
         self.speed = speed
         self.maximumRunning = maximumRunning
     }
 
-    /// Admits a request.
+    /// Admits a request, once it is read and its KV cache has arrived.
     func submit(_ request: ActiveRequest) {
+        let wait = timing.waitMilliseconds(computed: request.prefillTokens, loaded: request.loadedTokens)
+        guard speed > 0, wait > 0 else { return admit(request) }
+        loop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(wait * 1e6 / speed))) { self.admit(request) }
+    }
+
+    private func admit(_ request: ActiveRequest) {
+        guard !isClosed, !request.isOver else { return }
         waiting.append(request)
         kick()
     }
@@ -51,9 +58,17 @@ final class StepScheduler {
             return
         }
         isStepping = true
-        let (prefills, milliseconds) = plan()
-        let batch = running.reduce(0) { $0 + (isRunnable($1) ? $1.runningChoices : 0) }
-        let total = milliseconds + timing.decodeMilliseconds(running: batch)
+        let (prefills, load) = plan()
+        var (batch, context) = (load.joining, load.loadedTokens)
+        for request in running where isRunnable(request) {
+            batch += request.runningChoices
+            context += request.contextTokens
+        }
+        let total =
+            load.stall
+            + timing.stepMilliseconds(
+                prompts: load.prompts, promptTokens: load.promptTokens, work: load.work, running: batch,
+                contextTokens: context)
         let isolated = loop.assumeIsolated()
         guard speed > 0 else { return isolated.execute { self.finish(prefills) } }
         // From when the last one was due, not from when it was written out: the writing of 200 tokens would add 7 ms to
@@ -82,12 +97,23 @@ final class StepScheduler {
         !request.isOver && !holdsDecodes && request.exchange.isWritable
     }
 
-    /// The prompt tokens the next step computes, oldest request first, and how long that takes.
-    private func plan() -> (prefills: [(ActiveRequest, tokens: Int)], milliseconds: Double) {
-        guard !holdsPrefills else { return ([], 0) }
+    /// What a step computes beside the running requests.
+    private struct StepLoad {
+        var prompts = 0
+        var promptTokens = 0
+        var work = 0.0
+        /// Requests whose KV cache was loaded: they get their first token in this step.
+        var joining = 0
+        var loadedTokens = 0
+        var stall = 0.0
+    }
+
+    /// The prompt tokens the next step computes, oldest request first.
+    private func plan() -> (prefills: [(ActiveRequest, tokens: Int)], load: StepLoad) {
+        var load = StepLoad()
+        guard !holdsPrefills else { return ([], load) }
         var budget = max(1, timing.stepTokens - running.count)
         var result: [(ActiveRequest, tokens: Int)] = []
-        var milliseconds = 0.0
         for request in waiting {
             guard running.count + result.count < maximumRunning else { break }
             let rest = request.prefillTokens - request.prefilledTokens
@@ -95,14 +121,18 @@ final class StepScheduler {
             let taken = min(rest, budget)
             budget -= taken
             if taken > 0 {
-                milliseconds += timing.prefillMilliseconds(
-                    from: request.prefilledTokens, to: request.prefilledTokens + taken)
+                load.prompts += 1
+                load.promptTokens += taken
+                load.work += timing.promptWork(tokens: taken, cached: request.prefilledTokens)
+            } else {
+                load.joining += 1
+                load.loadedTokens += request.loadedTokens
             }
-            milliseconds += Double(request.loadedTokens) / 1_000 * timing.loadMillisecondsPerThousandTokens
+            load.stall += timing.stallMilliseconds(loaded: request.loadedTokens)
             request.isPlanned = true
             result.append((request, taken))
         }
-        return (result, milliseconds)
+        return (result, load)
     }
 
     private func finish(_ prefills: [(ActiveRequest, tokens: Int)]) {

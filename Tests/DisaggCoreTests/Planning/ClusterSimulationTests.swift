@@ -5,24 +5,6 @@ import Testing
 import Glibc
 #endif
 
-/// DistServe's fitted step times (OPT-13B on A100): polynomials, and the overheads that its simulator adds.
-private struct DistServeTiming: StepTiming {
-    var prefill: (Double, Double, Double)
-    var decode: (Double, Double, Double) = (19.934702624895458, 0.0006269356524350583, 0.03850697740828398)
-
-    func promptWork(tokens: Int, cached: Int) -> Double { Double(tokens) * Double(tokens) }
-
-    func stepMilliseconds(prompts: Int, promptTokens: Int, work: Double, running: Int, contextTokens: Int) -> Double {
-        if prompts > 0 {
-            return prefill.0 + prefill.1 * Double(promptTokens) + prefill.2 * work + 3 + 1e-4 * Double(promptTokens)
-        }
-        return decode.0 + decode.1 * Double(contextTokens) + decode.2 * Double(running) + 2 + 1e-4
-            * Double(contextTokens)
-    }
-
-    func requestMilliseconds(promptTokens: Int) -> Double { 0 }
-}
-
 /// One server whose time for a request is its prompt's length in ms.
 private struct ServerTiming: StepTiming {
     func promptWork(tokens: Int, cached: Int) -> Double { 0 }
@@ -35,41 +17,14 @@ private struct ServerTiming: StepTiming {
 @Suite struct ClusterSimulationTests {
     @Test(arguments: [("d1", true), ("d3", false)])
     func everyRequestOfDistServesSimulatorIsMet(name: String, isTwoRanks: Bool) throws {
-        let requests = try WorkloadTrace.parse(try PlanningFixture.text("planner/\(name).json"), name: name)
-        let expected = try PlanningFixture.text("planner/\(name).lat.csv").split(separator: "\n").dropFirst().map {
-            line in
-            line.split(separator: ",").compactMap { Double($0) }
-        }
-        let prefill = DistServeTiming(
-            prefill: isTwoRanks
-                ? (14.742973695171262, 0.06857720739764, 2.4495727400243586e-6)
-                : (18.10254647486372, 0.1019122572698738, 7.122264314252114e-06))
-        var limits = EngineLimits(batchedTokens: 1 << 30, sequences: 1 << 20, kvTokens: 1 << 40)
-        limits.chunksPrompts = false
-        var handoff = HandoffProfile(.plain, firstToken: .decode, kvBytesPerToken: 0, linkGigabytesPerSecond: 1)
-        handoff.sendMilliseconds = 0
-        handoff.waitMilliseconds = 0
-        handoff.stallMilliseconds = 0
-        handoff.stepMilliseconds = 0
-        // DistServe's decode engine makes the whole answer, although the first token was the prefill engine's.
-        handoff.answersFromPrefill = true
-        let longer = requests.map { request in
-            var request = request
-            request.outputTokens += 1
-            return request
-        }
-        var cluster = ClusterSimulation(
-            prefill: (prefill, limits, 1), decode: (prefill, limits, 1), handoff: handoff,
-            router: TurnRouter(prefills: 1, decodes: 1))
-        let result = cluster.run(longer)
-        var tpot = 0.0
+        let (requests, result, expected) = try DistServeReplica.run(name, isTwoRanks: isTwoRanks)
         for (index, request) in requests.enumerated() {
             let ttft = result.firstToken[index] - request.arrival
             #expect(abs(ttft - expected[index][0]) < 0.01, "\(name), request \(index)")
-            tpot += (result.end[index] - result.firstToken[index]) / Double(request.outputTokens)
         }
         let mean = expected.reduce(0) { $0 + $1[1] } / Double(expected.count)
-        #expect(abs(tpot / Double(requests.count) / mean - 1) < 0.001, "\(name)")
+        let tpot = try DistServeReplica.means(name, isTwoRanks: isTwoRanks).tpot
+        #expect(abs(tpot / mean - 1) < 0.001, "\(name)")
     }
 
     private func meanWait(_ requests: [WorkloadRequest]) -> Double {
