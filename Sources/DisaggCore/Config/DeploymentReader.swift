@@ -1,7 +1,8 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
+        "model", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "routing", "lmcache",
+        "simulator",
     ]
     package static let groupKeys = [
         "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
@@ -33,6 +34,7 @@ package struct DeploymentReader {
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
+            case "routing": RoutingReader.read(node, path, &reader, &deployment.routing)
             case "lmcache": storesOnFirstRankOnly = Self.lmcache(node, path, &reader, &deployment.lmcache)
             case "simulator":
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in

@@ -15,6 +15,7 @@ package enum DeploymentWriter {
         lines += group(deployment.decode)
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
+        lines += RoutingWriter.lines(deployment.routing)
         lines += [
             "lmcache:",
             "  chunkSize: \(deployment.lmcache.chunkSize)",

@@ -16,6 +16,8 @@ public struct Deployment: Sendable, Hashable {
     public var decode = EngineGroup(port: 8200)
     /// The proxy in front of them.
     public var proxy = ProxySettings()
+    /// How backends are chosen and watched.
+    public var routing = RoutingSettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
     /// Settings of simulated engines.

@@ -10,10 +10,12 @@ final class ProxyCore: Sendable {
     /// Where the notification socket lives; nil where the hand-off has none.
     private let notifyGroup: MultiThreadedEventLoopGroup?
     private let notifications: NotificationListener?
+    private let monitor: BackendMonitor
 
     init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
         self.shared = shared
+        monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -60,6 +62,7 @@ final class ProxyCore: Sendable {
     /// - Returns: the port of the notification socket, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
+        await monitor.start()
         return try await notifications?.start()
     }
 
@@ -87,6 +90,7 @@ final class ProxyCore: Sendable {
     /// Ends everything; the core cannot be used after it.
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
+        await monitor.stop()
         await notifications?.shutdown()
         try? await notifyGroup?.shutdownGracefully()
         for reactor in reactors { await reactor.stop() }
