@@ -71,8 +71,7 @@ struct AdmissionQueueTests {
 struct AdmissionQueueFuzzTests {
     @Test("nobody is lost, tried twice at once, or passed over")
     func random() {
-        let rounds = fuzzRounds(short: 300, long: 20_000)
-        for seed in 0..<UInt64(rounds) {
+        for seed in 0..<UInt64(Fuzzing.iterations(300)) {
             var generator = SeededGenerator(seed: seed)
             var queue = AdmissionQueue<Int>(capacity: 20)
             var waiting: [Int: AdmissionQueue<Int>.Ticket] = [:]
