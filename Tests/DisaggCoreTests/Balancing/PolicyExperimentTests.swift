@@ -7,9 +7,9 @@ import Testing
 /// of Docs/Policies.md; an ordinary run takes short workloads and checks what must hold.
 @Suite("Policy experiments", .timeLimit(.minutes(10)))
 struct PolicyExperimentTests {
-    struct Contender {
+    struct Contender: Sendable {
         let name: String
-        let configure: (inout RoutingSettings) -> Void
+        let configure: @Sendable (inout RoutingSettings) -> Void
 
         init(_ name: String, _ prefill: PolicyKind, _ decode: PolicyKind) {
             self.name = name
