@@ -19,6 +19,7 @@ package enum DeploymentChecks {
         checkParallelism(deployment, &reader)
         checkBuffers(deployment, &reader)
         checkPorts(deployment, &reader)
+        HandoffSections.check(deployment, &reader)
         if deployment.model.contains("@"), [.lmcache, .lmcacheLegacy].contains(deployment.handoff) {
             reader.note("expected no \"@\" in the name, LMCache's keys are split there", at: "model")
         }

@@ -19,12 +19,16 @@ package enum DeploymentWriter {
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
         lines += RoutingWriter.lines(deployment.routing)
+        lines += AdmissionReader.lines(deployment.admission)
         lines += [
             "lmcache:",
             "  chunkSize: \(deployment.lmcache.chunkSize)",
             "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
             "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
             "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
+        ]
+        lines += HandoffSections.yaml(deployment.handoffOptions)
+        lines += [
             "simulator:",
             "  speed: \(deployment.simulator.speed)",
         ]
@@ -54,6 +58,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")

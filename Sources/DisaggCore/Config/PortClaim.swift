@@ -29,15 +29,6 @@ package struct PortClaim: Sendable, Hashable {
 }
 
 extension Deployment {
-    /// First side channel port of one replica under the `nixl` hand-off; rank *i* has the *i*-th after it.
-    ///
-    /// vLLM's own base is 5600 (`VLLM_NIXL_SIDE_CHANNEL_PORT`); decoders follow after the prefill engines' ranks.
-    package func sideChannelPort(_ role: BackendRole, replica: Int) -> Int {
-        let group = group(role)
-        let ahead = role == .prefill ? 0 : prefill.endpoints.count * prefill.worldSize
-        return (group.sideChannelPort ?? 5600 + ahead) + replica * group.worldSize
-    }
-
     /// Every port the deployment's own processes listen on; engines given by `urls` run elsewhere and are left out,
     /// but for the ports that the proxy sends prefill engines to.
     package var portClaims: [PortClaim] {
@@ -89,9 +80,25 @@ extension Deployment {
             claim(ports.allocPorts, "PD alloc", "allocPort", explicit: isExplicit ? "alloc" : nil)
         case .nixl:
             let first = sideChannelPort(role, replica: replica)
-            claim((0..<group.worldSize).map { first + $0 }, "NIXL side channel", "sideChannelPort")
-        case .plain, .none: break
+            claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")
+        case .nixlPush:
+            let first = sideChannelPort(role, replica: replica)
+            claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")
+        case .mooncake, .sglang:
+            guard role == .prefill else { break }
+            claim(transferPorts(.bootstrap, role, replica), "bootstrap", "bootstrapPort")
+        case .offloadP2P: claim(transferPorts(.p2p, role, replica), "P2P side channel", "p2pPort")
+        case .p2pNCCL: claim(transferPorts(.zmq, role, replica), "KV", "zmqPort")
+        case .moriio:
+            claim(transferPorts(.handshake, role, replica), "handshake", "handshakePort")
+            claim(transferPorts(.notify, role, replica), "notify", "notifyPort")
+        case .lmcacheMP, .trtllm, .llmd, .plain, .none: break
         }
         return claims
+    }
+
+    private func transferPorts(_ port: KVPort, _ role: BackendRole, _ replica: Int) -> [Int] {
+        let first = transferPort(port, role, replica: replica)
+        return (0..<group(role).portStep(port)).map { first + $0 }
     }
 }

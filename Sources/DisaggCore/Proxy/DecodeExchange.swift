@@ -18,8 +18,13 @@ final class DecodeExchange: UpstreamExchange {
     private let unframes: Bool
     private(set) var head: UpstreamHead?
     private var pending: ByteBuffer?
-    private var isRelaying = false
-    private var hasEnded = false
+    /// When the answer began to be passed on, and in how many pieces more it came.
+    private(set) var began: NIODeadline?
+    private(set) var pieces = 0
+    /// Whether the answer goes to the client.
+    private(set) var isRelaying = false
+    /// Whether the answer is complete.
+    private(set) var hasEnded = false
     private var isEventStream = false
     private var sinkFraming = SinkFraming.none
     private var events = SSEScanner()
@@ -43,6 +48,8 @@ final class DecodeExchange: UpstreamExchange {
 
     /// HTTP status of the answer, 0 before its head came.
     var status: Int { head?.status ?? 0 }
+
+    override func sent() { driver?.decodeWasSent(self) }
 
     override func received(_ head: UpstreamHead) {
         self.head = head
@@ -103,6 +110,7 @@ final class DecodeExchange: UpstreamExchange {
     func beginRelay() {
         guard let head, !isRelaying else { return }
         isRelaying = true
+        began = .now()
         let body = pending
         pending = nil
         if let merge {
@@ -121,6 +129,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     private func relay(_ bytes: UnsafeRawBufferPointer) {
+        pieces &+= 1
         if merge == nil {
             sink.relay(bytes)
         } else {
