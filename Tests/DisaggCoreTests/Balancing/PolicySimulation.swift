@@ -156,15 +156,16 @@ final class PolicySimulation {
         facts.sessionKey = request.session
         facts.prefixKeys = request.prefixKeys
         guard
-            case .chosen(let pair) = pool.pickPair(for: facts, PickConstraints(), at: deadline, using: &generator)
+            case .chosen(let pair) = pool.pickPair(for: facts, PickConstraints(), at: deadline, using: &generator),
+            let prefill = pair.prefill
         else { return }
         let queued = max(0, request.promptTokens - pair.cachedTokens)
-        pair.prefill.enter(tokens: queued)
+        prefill.enter(tokens: queued)
         pair.decode.enter(tokens: request.promptTokens)
-        pair.prefill.meter.prefillBegan(at: deadline.uptimeNanoseconds)
+        prefill.meter.prefillBegan(at: deadline.uptimeNanoseconds)
         flights[index] = Flight(
-            prefill: pair.prefill, decode: pair.decode, queuedTokens: queued, left: request.outputTokens)
-        let engine = pair.prefill.meter.serial
+            prefill: prefill, decode: pair.decode, queuedTokens: queued, left: request.outputTokens)
+        let engine = prefill.meter.serial
         prefills[engine].queue.append(index)
         prefillNext(engine)
     }
