@@ -41,6 +41,7 @@ extension RequestDriver {
             return
         }
         // Its answer may be on its way, with KV that would be held until its lease ends.
+        leftHold = takeHold()
         loop.awaitEnd(of: exchange)
         exchange.leave()
     }
@@ -63,8 +64,9 @@ extension RequestDriver {
         _ result: Result<CollectingExchange.Answer, UpstreamFailure>, _ attempt: HandoffAttempt
     ) {
         loop.left()
-        guard case .success(let whole) = result, whole.head.status < 300 else { return }
-        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body))
+        defer { leftHold = nil }
+        guard case .success(let whole) = result, whole.head.status < 300 else { return loop.end(leftHold) }
+        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body), leftHold)
     }
 
     private func prefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>, at backend: BackendState) {

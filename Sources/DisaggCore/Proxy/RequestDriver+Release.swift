@@ -4,17 +4,18 @@ internal import NIOCore
 extension RequestDriver {
     func release() {
         guard let attempt else { return }
-        release(attempt, answer)
+        release(attempt, answer, takeHold())
     }
 
-    func release(_ attempt: HandoffAttempt, _ answer: PrefillAnswer?) {
-        guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return endHold() }
+    /// Frees an attempt's KV; `hold` is what is given back then.
+    func release(_ attempt: HandoffAttempt, _ answer: PrefillAnswer?, _ hold: KVHold?) {
+        guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return loop.end(hold) }
         // LMCache's KV lies at the decoder it was sent to; NIXL's is freed through any decoder.
         let needsSame = machine.rules.release == .throwAwayDecode
         let another = needsSame ? nil : anotherDecode() ?? decode
-        guard let backend = needsSame ? receiver : another else { return }
+        guard let backend = needsSame ? receiver : another else { return loop.end(hold) }
         loop.metrics.kvEndings[needsSame ? .throwAwayDecode : .rejectedDecode, default: 0] += 1
-        loop.release(leg, at: backend, heads: heads, of: takeHold())
+        loop.release(leg, at: backend, heads: heads, of: hold)
     }
 
     private func anotherDecode() -> BackendState? {

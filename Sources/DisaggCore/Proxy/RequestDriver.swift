@@ -36,6 +36,8 @@ final class RequestDriver: RequestInFlight {
     var chunksHeld: (budget: ChunkBudget, chunks: Int)?
     /// The present attempt's KV, until it is used or somebody else sees to it.
     var hold: KVHold?
+    /// The KV of a prefill that was cancelled and may have been answered all the same.
+    var leftHold: KVHold?
 
     /// The backends that the request itself names, where the deployment lets it.
     var wish = PairWish()
