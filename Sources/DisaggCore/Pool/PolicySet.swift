@@ -42,6 +42,7 @@ package struct PolicySet: Sendable {
         case .leastTokens: LeastTokensPolicy()
         case .session: SessionPolicy(loadFactor: routing.session.loadFactor)
         case .prefixCache: PrefixCachePolicy(routing.prefixCache)
+        case .kvEvents: KVEventsPolicy(routing.prefixCache)
         case .pairCost: PairHalfPolicy(PairCostPolicy(routing.pairCost), isPrefill: role == .prefill)
         }
     }

@@ -3,7 +3,7 @@ import Testing
 @testable import DisaggCore
 
 /// Writes MessagePack for tests.
-private struct Pack {
+struct KVEventPack {
     var bytes: [UInt8] = []
 
     mutating func array(_ count: Int) { bytes += [0xDC, UInt8(count >> 8), UInt8(count & 0xFF)] }
@@ -22,6 +22,21 @@ private struct Pack {
         for value in values { integer(value) }
     }
     mutating func binary(_ value: [UInt8]) { bytes += [0xC4, UInt8(value.count)] + value }
+
+    /// A batch with one event, as vLLM wrote it while structs were arrays.
+    static func stored(_ hashes: [UInt64], parent: UInt64?, tokens: [Int32], blockSize: UInt64) -> [UInt8] {
+        var pack = KVEventPack()
+        pack.array(2)
+        pack.double()
+        pack.array(1)
+        pack.array(5)
+        pack.text("BlockStored")
+        pack.integers(hashes)
+        if let parent { pack.integer(parent) } else { pack.null() }
+        pack.integers(tokens.map { UInt64($0) })
+        pack.integer(blockSize)
+        return pack.bytes
+    }
 }
 
 @Suite("KV events")
@@ -37,7 +52,7 @@ struct KVEventTests {
 
     /// A batch as vLLM wrote it while structs were arrays.
     private static var asArrays: [UInt8] {
-        var pack = Pack()
+        var pack = KVEventPack()
         pack.array(3)
         pack.double()
         pack.array(3)
@@ -60,7 +75,7 @@ struct KVEventTests {
 
     /// A batch as vLLM writes it now: maps, hashes of 32 bytes, members of later versions.
     private static var asMaps: [UInt8] {
-        var pack = Pack()
+        var pack = KVEventPack()
         pack.map(3)
         pack.text("ts")
         pack.double()

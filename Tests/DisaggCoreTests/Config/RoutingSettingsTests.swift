@@ -80,6 +80,7 @@ struct RoutingSettingsTests {
     @Test(
         "a wrong field is named with what was expected",
         arguments: [
+            ("routing: {prefill: {policy: kv-events}}", "expected 1 addresses, one for each prefill engine, got 0"),
             ("routing: {policy: least-load}", "did you mean \"least-loaded\"?"),
             ("routing: {decode: {groups: [9]}}", "routing.decode.groups[0]: expected 0...7, got \"9\""),
             ("routing: {session: {loadFactor: 1}}", "expected a number in 1.01...100.0, got \"1\""),
