@@ -11,12 +11,12 @@ final class ProxyShared: Sendable {
     let handoff: any HandoffProtocol
     let logger: Logger
 
-    init(deployment: Deployment, logger: Logger) {
+    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) {
         self.deployment = deployment
         self.logger = logger
         pool = BackendPool(
             prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
-            decodeChunks: deployment.decodeChunks)
+            decodeChunks: deployment.decodeChunks, policies: policies)
         admission = AdmissionGate(capacity: deployment.admission.queue)
         factsReader = RequestFactsReader(
             needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,

@@ -12,8 +12,8 @@ final class ProxyCore: Sendable {
     /// The engines' KV events; empty where no policy follows them.
     private let feeds: [KVEventFeed]
 
-    init(deployment: Deployment, logger: Logger) throws {
-        let shared = ProxyShared(deployment: deployment, logger: logger)
+    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) throws {
+        let shared = ProxyShared(deployment: deployment, policies: policies, logger: logger)
         self.shared = shared
         monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
         feeds = try Self.feeds(shared.pool, logger)
