@@ -239,12 +239,9 @@ final class CapturedLog: Sendable {
             set { metadata[key] = newValue }
         }
 
-        func log(
-            level: Logger.Level, message: Logger.Message, metadata: Logger.Metadata?, source: String, file: String,
-            function: String, line: UInt
-        ) {
-            let id = metadata?["disagg.backend"].map { "\($0)" } ?? ""
-            log.lines.withLockedValue { $0.append("\(message) \(id)") }
+        func log(event: LogEvent) {
+            let id = event.metadata?["disagg.backend"].map { "\($0)" } ?? ""
+            log.lines.withLockedValue { $0.append("\(event.message) \(id)") }
         }
     }
 }
