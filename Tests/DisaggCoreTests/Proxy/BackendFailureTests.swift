@@ -34,8 +34,14 @@ struct BackendFailureTests {
                             RawHTTPClient.request(
                                 "POST", "/v1/completions",
                                 body: ProxyHarness.completion("stream \(index)", #""max_tokens":16,"stream":true"#)))
-                        let answer = await connection.read { bytes in
-                            if bytes.count > 0, bytes.count < 400 { began.withLockedValue { $0 += 1 } }
+                        let isNew = NIOLockedValueBox(true)
+                        let answer = await connection.read { _ in
+                            if isNew.withLockedValue({ isNew in
+                                defer { isNew = false }
+                                return isNew
+                            }) {
+                                began.withLockedValue { $0 += 1 }
+                            }
                             return false
                         }
                         await connection.close()
