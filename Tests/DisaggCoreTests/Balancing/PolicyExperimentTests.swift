@@ -25,7 +25,8 @@ struct PolicyExperimentTests {
         Contender("random", .random, .random), Contender("round-robin", .roundRobin, .roundRobin),
         Contender("least-loaded", .leastLoaded, .leastLoaded), Contender("power-of-two", .powerOfTwo, .powerOfTwo),
         Contender("least-tokens", .leastTokens, .leastTokens), Contender("session", .session, .session),
-        Contender("prefix-cache", .prefixCache, .leastLoaded), Contender("pair-cost", .pairCost, .pairCost),
+        Contender("prefix-cache", .prefixCache, .leastLoaded), Contender("kv-events", .kvEvents, .leastLoaded),
+        Contender("pair-cost", .pairCost, .pairCost),
     ]
 
     static func scenarios(_ count: Int) -> [(SimulatedWorkload, PolicySimulation.Cluster)] {
