@@ -69,7 +69,7 @@ struct BackendFailureTests {
                         other.append("\(answer.statusLine) \(answer.body.prefix(200))")
                     }
                 }
-                #expect(other.isEmpty, "\(other.prefix(3))")
+                #expect(other.count == 0, "\(other.prefix(3))")
                 if role == .prefill || fault == .stopped { #expect(broken == 0) }
                 print(
                     "\(fault.rawValue) of \(role.rawValue)-0: out after \(ejected), \(broken) of 200 streams ended early, "
@@ -160,7 +160,7 @@ final class ProcessScene: Sendable {
                     let command = EngineCommand(
                         name: "engine-\(number)", arguments: [launcher] + self.arguments(number), environment: [:],
                         logFile: "\(directory)/engine-\(number).log")
-                    _ = try await ChildProcess.run(command, mark: "failures") { session in
+                    _ = try await ChildProcess.run(command, mark: "\(directory)-\(number)") { session in
                         self.processes.withLockedValue { $0[number] = session.id }
                     }
                 }
