@@ -13,7 +13,6 @@ package struct DeploymentReader {
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
     ]
-    package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
     package static let simulatorKeys = ["speed"]
 
     /// What was read.
@@ -38,7 +37,7 @@ package struct DeploymentReader {
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "routing": RoutingReader.read(node, path, &reader, &deployment.routing)
             case "admission": AdmissionReader.read(node, path, &reader, &deployment.admission)
-            case "lmcache": storesOnFirstRankOnly = Self.lmcache(node, path, &reader, &deployment.lmcache)
+            case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "handoffOptions":
                 HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
             case "simulator":
@@ -146,21 +145,5 @@ package struct DeploymentReader {
             default: break
             }
         }
-    }
-
-    private static func lmcache(
-        _ node: YAMLNode, _ path: String, _ reader: inout ConfigReader, _ lmcache: inout LMCacheSettings
-    ) -> Bool? {
-        var storesOnFirstRankOnly: Bool?
-        reader.members(of: node, at: path, known: lmcacheKeys) { reader, key, node, path in
-            switch key {
-            case "chunkSize": reader.integer(node, at: path, in: 1...65536).map { lmcache.chunkSize = $0 }
-            case "prefillBufferBytes": reader.bytes(node, at: path).map { lmcache.prefillBufferBytes = $0 }
-            case "decodeBufferBytes": reader.bytes(node, at: path).map { lmcache.decodeBufferBytes = $0 }
-            case "storesOnFirstRankOnly": storesOnFirstRankOnly = reader.bool(node, at: path)
-            default: break
-            }
-        }
-        return storesOnFirstRankOnly
     }
 }

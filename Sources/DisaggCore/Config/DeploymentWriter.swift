@@ -20,18 +20,10 @@ package enum DeploymentWriter {
         lines += proxy(deployment.proxy)
         lines += RoutingWriter.lines(deployment.routing)
         lines += AdmissionReader.lines(deployment.admission)
-        lines += [
-            "lmcache:",
-            "  chunkSize: \(deployment.lmcache.chunkSize)",
-            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
-            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
-            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
-        ]
+        lines.append("lmcache:")
+        lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += HandoffSections.yaml(deployment.handoffOptions)
-        lines += [
-            "simulator:",
-            "  speed: \(deployment.simulator.speed)",
-        ]
+        lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         return lines.joined(separator: "\n") + "\n"
     }
 
