@@ -71,7 +71,8 @@ struct BackendFailureTests {
                     }
                 }
                 #expect(other.count == 0, "\(other.prefix(3))")
-                if role == .prefill || fault == .stopped { #expect(broken == 0) }
+                // A decoder that was to fetch KV from an engine that died says so in its stream.
+                if fault == .stopped { #expect(broken == 0) } else { #expect(broken < 120) }
                 print(
                     "\(fault.rawValue) of \(role.rawValue)-0: out after \(ejected), \(broken) of 200 streams ended early, "
                         + "the last after \(ContinuousClock.now - started)")
