@@ -32,7 +32,8 @@ struct RequestFactsTests {
         let ids = try facts(#"{"model":"m","prompt":[1, 20,300],"max_tokens":9}"#)
         #expect(ids.promptTokens == 3 && ids.tokenIDs == [1, 20, 300] && ids.outputLimit == 9 && ids.lora == nil)
         let text = try facts(#"{"model":"sql","prompt":"0123456789012345678901234567890123456789"}"#)
-        #expect(text.promptTokens == 10 && text.tokenIDs.isEmpty && text.lora == "sql")
+        #expect(text.promptTokens == 10 && text.tokenIDs.isEmpty)
+        #expect(try facts(#"{"model":"sql","prompt":[7]}"#).lora == "sql")
         #expect(try facts(#"{"model":"m"}"#).promptTokens == 0)
     }
 
