@@ -30,11 +30,11 @@ struct UpCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "auto, vllm or simulated; auto takes vLLM where nvidia-smi finds a GPU. Default: as the file says.",
-            valueName: "auto|vllm|simulated"),
+            "auto, vllm, sglang or simulated; auto takes real engines where nvidia-smi finds a GPU. Default: as the file says.",
+            valueName: "auto|vllm|sglang|simulated"),
         transform: { text in
             guard let engine = EngineKind(rawValue: text) else {
-                throw ValidationError("expected auto, vllm or simulated, got \"\(text)\"")
+                throw ValidationError("expected auto, vllm, sglang or simulated, got \"\(text)\"")
             }
             return engine
         })

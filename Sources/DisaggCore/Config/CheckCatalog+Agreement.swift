@@ -159,8 +159,9 @@ extension CheckCatalog {
     static let versions = [
         Check(
             .versionGeneration, .error, "The LMCache version has the hand-off.",
-            why: "Up to 0.3.2 there is no notification, from 0.3.7 no enable_nixl.",
-            fix: "lmcache-legacy up to 0.3.2 (to 0.3.6 without enable_xpyd), lmcache from 0.3.3 on.",
+            why: "Up to 0.3.2 there is no notification, from 0.3.7 no enable_nixl, before 0.4.4 no `lmcache server`.",
+            fix:
+                "lmcache-legacy up to 0.3.2 (to 0.3.6 without enable_xpyd), lmcache from 0.3.3, lmcache-mp from 0.4.4 on.",
             source: "wheels of 0.3.0 to 0.5.6"),
         Check(
             .versionSharedPrefix, .error, "The async backend is not that of 0.4.5 to 0.4.7.",

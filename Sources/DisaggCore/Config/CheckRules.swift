@@ -51,6 +51,9 @@ package struct CheckRules {
         {
             find(.versionNIXL, "nixl", "NIXL \(nixl) with vLLM \(vllm)")
         }
+        if connector == .lmcacheMP, version < LMCacheVersion(0, 4, 4) {
+            find(.versionGeneration, "lmcache", "LMCache \(version) has no `lmcache server`, which came with 0.4.4")
+        }
         guard isPD else { return }
         switch (subject.handoff, version.generation) {
         case (.lmcache, .nixlPipe): find(.versionGeneration, "lmcache", "LMCache \(version) notifies no proxy")

@@ -31,9 +31,9 @@ package enum DeploymentChecks {
         let group = deployment.group(role)
         let section = role.rawValue
         let engines = group.endpoints.count
-        if !group.gpus.isEmpty, group.gpus.count != engines * group.worldSize {
+        if !group.gpus.isEmpty, group.gpus.count != engines * group.devicesPerEngine {
             reader.note(
-                "expected \(engines * group.worldSize) GPUs (\(engines) engines of \(group.worldSize) ranks), "
+                "expected \(engines * group.devicesPerEngine) GPUs (\(engines) engines of \(group.devicesPerEngine) ranks), "
                     + "got \(group.gpus.count)", at: "\(section).gpus")
         }
         if !group.urls.isEmpty, reader.marks["\(section).replicas"] != nil, group.replicas != group.urls.count {

@@ -1,8 +1,8 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "routing", "admission",
-        "lmcache", "handoffOptions", "simulator",
+        "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
+        "routing", "admission", "lmcache", "handoffOptions", "simulator",
     ]
     package static let groupKeys =
         [
@@ -32,6 +32,12 @@ package struct DeploymentReader {
             case "firstToken":
                 reader.choice(node, at: path, of: FirstTokenSource.self).map { deployment.firstToken = $0 }
             case "engine": reader.choice(node, at: path, of: EngineKind.self).map { deployment.engine = $0 }
+            case "vllmVersion":
+                guard let text = reader.string(node, at: path) else { return }
+                deployment.vllmVersion = LMCacheVersion(text)
+                if deployment.vllmVersion == nil {
+                    reader.note("expected a version such as 0.24.0, got \"\(text)\"", at: path)
+                }
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)

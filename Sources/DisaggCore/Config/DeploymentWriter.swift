@@ -12,6 +12,7 @@ package enum DeploymentWriter {
             "firstToken: \(deployment.firstToken.rawValue)",
             "engine: \(deployment.engine.rawValue)",
         ]
+        if let version = deployment.vllmVersion { lines.append("vllmVersion: \"\(version)\"") }
         lines.append("prefill:")
         lines += group(deployment.prefill)
         lines.append("decode:")

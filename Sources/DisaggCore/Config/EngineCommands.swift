@@ -18,9 +18,12 @@ package enum EngineCommands {
     package static func make(
         _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
     ) -> EngineCommand {
-        deployment.engine == .simulated
-            ? SimulatedEngineCommand.make(deployment, role, replica: replica, places: places)
-            : VLLMCommand.make(deployment, role, replica: replica, places: places)
+        switch deployment.engine {
+        case .simulated: SimulatedEngineCommand.make(deployment, role, replica: replica, places: places)
+        case .auto where deployment.handoff == .sglang, .sglang:
+            SGLangCommand.make(deployment, role, replica: replica, places: places)
+        case .auto, .vllm: VLLMCommand.make(deployment, role, replica: replica, places: places)
+        }
     }
 
     /// All engines, decode before prefill as they are started.

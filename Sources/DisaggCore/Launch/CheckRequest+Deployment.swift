@@ -34,8 +34,9 @@ extension CheckRequest {
             set.nixlVersion = python.version("nixl")
             set.pythonVersion = python.python
         }
-        let isOther = ["sglang", "trtllm", "llm-d"].contains(deployment.handoff.rawValue)
-        var findings = deployment.engine == .simulated || isOther ? [] : CheckRules.run(set)
+        let isOther = [.sglang, .trtllm, .llmd].contains(deployment.handoff)
+        let isVLLM = deployment.engine == .vllm || deployment.engine == .auto
+        var findings = isVLLM && !isOther ? CheckRules.run(set) : []
         if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true {
             findings.append(
                 CheckFinding(.modelShape, "model", "the shape of \(deployment.model) is not in the built-in table"))
@@ -55,7 +56,7 @@ extension CheckRequest {
     package static func gate(
         _ plan: LaunchPlan, places: CommandPlaces, path: String, note: (String) -> Void
     ) async throws(CommandError) {
-        guard plan.deployment.engine == .vllm else { return }
+        guard plan.deployment.engine != .simulated else { return }
         let facts = await MachineProbe(path: path).facts(plan.deployment, places: places, ports: false)
         let report = CheckReport(
             subject: "check", findings: findings(plan.deployment, places: places, facts: facts))

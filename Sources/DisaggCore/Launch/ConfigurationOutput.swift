@@ -49,6 +49,10 @@ package struct ConfigurationOutput: Sendable {
         }
         let proxyPorts = deployment.portClaims.filter { $0.process == "proxy" }
         var processes = [process(proxy, role: "proxy", isLocal: true, ports: proxyPorts, rank: 1)]
+        if let server = LMCacheServerCommand.make(deployment, places: places) {
+            let ports = LMCacheServerCommand.ports(deployment)
+            processes.append(process(server, role: "store", isLocal: true, ports: ports, rank: 1))
+        }
         processes += engines.map { engine in
             process(
                 engine.command, role: engine.role.rawValue, isLocal: engine.isLocal, ports: engine.ports,
@@ -97,7 +101,7 @@ package struct ConfigurationOutput: Sendable {
             "\"listen\": \"\(deployment.proxy.listen)\"", "\"prefill\": [\(prefillers.joined(separator: ", "))]",
             "\"decode\": [\(decoders.joined(separator: ", "))]",
         ]
-        if deployment.handoff == .lmcache {
+        if deployment.handoff == .lmcache || deployment.handoff == .lmcacheMP {
             members.append("\"notify\": \"\(deployment.proxy.notify)\"")
             members.append("\"expectedNotifications\": \(deployment.expectedNotifications)")
         }

@@ -86,24 +86,31 @@ package struct LaunchRequest: Sendable, Hashable {
         if deployment.engine != .simulated {
             let gpus = await GPUInventory.count(path: searchPath)
             if deployment.engine == .auto {
-                deployment.engine = gpus > 0 ? .vllm : .simulated
+                let real = deployment.handoff == .sglang ? EngineKind.sglang : .vllm
+                deployment.engine = gpus > 0 ? real : .simulated
+                let program = real == .sglang ? "SGLang" : "vLLM"
                 note(
                     gpus > 0
-                        ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting vLLM"
+                        ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting \(program)"
                         : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
             }
-            if deployment.engine == .vllm {
+            if deployment.engine != .simulated {
                 deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil)
             }
         }
         let places = places
         if deployment.engine == .vllm {
-            settleLMCacheVersion(&deployment, vllm: places.vllm, note: note)
+            settleVersions(&deployment, vllm: places.vllm, note: note)
             if !places.vllm.hasPrefix("/"), !dryRun {
                 throw CommandError(
                     "vllm is not on PATH: activate the Python environment it is installed in, install it with "
                         + "`pip install vllm lmcache`, or use --engine simulated")
             }
+        }
+        if deployment.engine == .sglang, !places.python.hasPrefix("/"), !dryRun {
+            throw CommandError(
+                "python3 is not on PATH: activate the Python environment in which sglang is installed, or use "
+                    + "--engine simulated")
         }
         guard dryRun || ExecutableSearch.isExecutable(places.proxy) else {
             throw CommandError(
@@ -149,6 +156,7 @@ extension Deployment {
         }
         if proxy.listen.port != 0 { proxy.listen.port += offset }
         if proxy.notify.port != 0 { proxy.notify.port += offset }
+        lmcache.server.port += offset
     }
 
     /// Checks a deployment that was changed after it was loaded.

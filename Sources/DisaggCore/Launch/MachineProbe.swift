@@ -20,8 +20,7 @@ package struct MachineProbe: Sendable {
     /// - Parameter ports: whether to try the ports; not while the deployment runs.
     package func facts(_ deployment: Deployment, places: CommandPlaces, ports: Bool) async -> MachineFacts {
         var facts = MachineFacts()
-        let isSGLang = deployment.handoff.rawValue == "sglang"
-        facts.engineProgram = ExecutableSearch.find(isSGLang ? "python3" : "vllm", path: path)
+        facts.engineProgram = ExecutableSearch.find(deployment.engine == .sglang ? "python3" : "vllm", path: path)
         facts.python = facts.engineProgram.map { PythonEnvironment(beside: $0) } ?? PythonEnvironment()
         facts.hasProxy = ExecutableSearch.isExecutable(places.proxy)
         if deployment.engine != .simulated { await readGPUs(&facts) }

@@ -48,6 +48,9 @@ package struct MachineRules {
         if connector?.isLMCachePD == true || connector == .lmcacheMP, python.packages["lmcache"] == nil {
             find(.packageMissing, "lmcache", "it is not installed beside \(facts.engineProgram ?? "the engine")")
         }
+        if deployment.engine == .sglang, python.packages["sglang"] == nil {
+            find(.packageMissing, "sglang", "it is not installed beside \(facts.engineProgram ?? "the engine")")
+        }
         let usesNIXL = connector?.isLMCachePD == true || connector == .nixl || connector == .nixlPush
         if usesNIXL, python.packages.keys.allSatisfy({ !$0.hasPrefix("nixl") }) {
             find(.packageMissing, "nixl", "it is not installed beside \(facts.engineProgram ?? "the engine")")
@@ -135,7 +138,7 @@ package struct MachineRules {
             let group = deployment.group(role)
             var bytes = role == .prefill ? deployment.lmcache.tiers.cpuBytes : 0
             if deployment.lmcache.bufferDevice == .cpu { bytes += LMCacheFile.bufferBytes(deployment, role) }
-            let (product, overflow) = bytes.multipliedReportingOverflow(by: group.replicas * group.worldSize)
+            let (product, overflow) = bytes.multipliedReportingOverflow(by: group.replicas * group.devicesPerEngine)
             let (sum, sumOverflow) = needed.addingReportingOverflow(overflow ? .max : product)
             needed = sumOverflow ? .max : sum
         }

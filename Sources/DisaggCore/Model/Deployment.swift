@@ -14,6 +14,8 @@ public struct Deployment: Sendable, Hashable {
     public var firstToken = FirstTokenSource.decode
     /// The engine program to start.
     public var engine = EngineKind.auto
+    /// The vLLM version that commands are written for; the newest known where nil.
+    public var vllmVersion: LMCacheVersion?
     /// The prefill engines.
     public var prefill = EngineGroup(port: 8100)
     /// The decode engines.
@@ -129,8 +131,11 @@ public struct EngineGroup: Sendable, Hashable {
     /// Creates a group of one replica.
     public init(port: Int) { self.port = port }
 
-    /// Number of ranks of one engine.
+    /// Number of ranks of one engine, or of one of its data-parallel replicas.
     public var worldSize: Int { tensorParallel * pipelineParallel }
+
+    /// GPUs of one engine: its ranks, once for each data-parallel replica.
+    public var devicesPerEngine: Int { worldSize * max(1, transfer.dataParallel) }
 
     /// The query ports of one replica's receiver, one a rank; empty where it has none.
     func queryPorts(replica: Int) -> [Int] {

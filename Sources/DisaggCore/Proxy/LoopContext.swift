@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
@@ -9,6 +10,8 @@ final class ProxyShared: Sendable {
     let admission: AdmissionGate
     let factsReader: RequestFactsReader
     let handoff: any HandoffProtocol
+    /// What conversations left at their decoders; nil where turns are not handed back.
+    let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
 
     init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) {
@@ -22,6 +25,8 @@ final class ProxyShared: Sendable {
             needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,
             admission: deployment.admission)
         handoff = HandoffKind.makeProtocol(deployment)
+        let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
+        turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
     }
 }
 

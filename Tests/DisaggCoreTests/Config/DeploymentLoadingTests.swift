@@ -182,6 +182,7 @@ struct DeploymentLoadingTests {
         handoff: lmcache
         firstToken: prefill
         engine: simulated
+        vllmVersion: 0.24.0
         prefill:
           replicas: 2
           tensorParallel: 2
@@ -238,6 +239,7 @@ struct DeploymentLoadingTests {
         deployment.model = "Qwen/Qwen3-8B"
         deployment.firstToken = .prefill
         deployment.engine = .simulated
+        deployment.vllmVersion = LMCacheVersion(0, 24, 0)
         deployment.prefill.replicas = 2
         deployment.prefill.tensorParallel = 2
         deployment.prefill.host = "localhost"
