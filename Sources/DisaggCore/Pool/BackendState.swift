@@ -20,6 +20,7 @@ package final class BackendState: Sendable {
     private let judgement: NIOLockedValueBox<Judgement>
     private let isDown = Atomic<Bool>(false)
     private let picks = Atomic<Int>(0)
+    private let sent = Atomic<Int>(0)
     private let failures = Atomic<Int>(0)
     private let overloads = Atomic<Int>(0)
     private let context = Atomic<Int>(0)
@@ -45,8 +46,8 @@ package final class BackendState: Sendable {
 
     // MARK: Counters
 
-    /// Requests this proxy has open there.
-    package var inFlight: Int { meter.inFlight }
+    /// Requests this proxy has open there. Its meter counts those, too, that were chosen for it and not sent yet.
+    package var inFlight: Int { sent.load(ordering: .relaxed) }
     /// Requests sent there so far.
     package var picked: Int { picks.load(ordering: .relaxed) }
     /// Failed exchanges so far: refused, broken, timed out or answered with a 5xx but 503.
@@ -65,12 +66,27 @@ package final class BackendState: Sendable {
 
     /// Counts a request in; every call is paired with ``leave(tokens:)``.
     package func enter(tokens: Int = 0) {
-        picks.wrappingAdd(1, ordering: .relaxed)
         meter.enter(tokens: tokens)
+        sendReserved()
     }
 
     /// Counts a request out.
-    package func leave(tokens: Int = 0) { meter.leave(tokens: tokens) }
+    package func leave(tokens: Int = 0) {
+        sent.wrappingSubtract(1, ordering: .relaxed)
+        meter.leave(tokens: tokens)
+    }
+
+    /// Lets picks see a request that was chosen for this backend: until it is sent, or given up by ``cancelReservation(tokens:)``.
+    package func reserve(tokens: Int) { meter.enter(tokens: tokens) }
+
+    /// The reserved request was sent; ``leave(tokens:)`` ends it.
+    package func sendReserved() {
+        picks.wrappingAdd(1, ordering: .relaxed)
+        sent.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// The reserved request will not be sent.
+    package func cancelReservation(tokens: Int) { meter.leave(tokens: tokens) }
 
     // MARK: Judging it
 
@@ -199,7 +215,8 @@ package final class BackendState: Sendable {
 
     /// Whether it can be stopped without harm: no request is open there, and none of its KV is waited for.
     package func isDrained(at now: NIODeadline) -> Bool {
-        isDraining && inFlight == 0 && openHandoffs == 0 && leaseEnd.load(ordering: .relaxed) <= now.uptimeNanoseconds
+        isDraining && meter.inFlight == 0 && openHandoffs == 0
+            && leaseEnd.load(ordering: .relaxed) <= now.uptimeNanoseconds
     }
 
     /// The engine must be restarted before its hand-offs work again: a decoder it was connected to was restarted.

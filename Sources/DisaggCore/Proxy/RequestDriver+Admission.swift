@@ -113,25 +113,29 @@ extension RequestDriver {
 
     /// Counts the request at a prefill backend from its choice on, so that the next pick sees it.
     func hold(prefill: BackendState?) {
-        heldPrefill?.leave(tokens: queuedTokens)
+        heldPrefill?.cancelReservation(tokens: queuedTokens)
         heldPrefill = prefill
-        prefill?.enter(tokens: queuedTokens)
+        prefill?.reserve(tokens: queuedTokens)
     }
 
     /// Counts the request at a decode backend from its choice on.
     func hold(decode: BackendState?) {
-        heldDecode?.leave(tokens: promptTokens)
+        heldDecode?.cancelReservation(tokens: promptTokens)
         heldDecode = decode
-        decode?.enter(tokens: promptTokens)
+        decode?.reserve(tokens: promptTokens)
     }
 
     /// The backend of a leg that is sent now counts it already, or does from now on.
     func enterPrefill(_ state: BackendState) {
-        if heldPrefill === state { heldPrefill = nil } else { state.enter(tokens: queuedTokens) }
+        guard heldPrefill === state else { return state.enter(tokens: queuedTokens) }
+        heldPrefill = nil
+        state.sendReserved()
     }
 
     func enterDecode(_ state: BackendState) {
-        if heldDecode === state { heldDecode = nil } else { state.enter(tokens: promptTokens) }
+        guard heldDecode === state else { return state.enter(tokens: promptTokens) }
+        heldDecode = nil
+        state.sendReserved()
     }
 
     /// A pair's ids were drawn: from now on its KV may come to be.

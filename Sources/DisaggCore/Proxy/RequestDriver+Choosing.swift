@@ -71,6 +71,8 @@ extension RequestDriver {
             return completion(false)
         }
         prefill = chosen
+        // One that the request itself names was not counted by a pick.
+        if heldPrefill !== chosen { hold(prefill: chosen) }
         guard !handoff.neededFacts.isEmpty else {
             draw(chosen, decode, EngineFacts())
             return completion(true)

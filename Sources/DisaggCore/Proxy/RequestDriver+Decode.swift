@@ -109,7 +109,7 @@ extension RequestDriver {
     private func observePace(_ exchange: DecodeExchange) {
         guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
         let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
-        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.inFlight)
+        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {
