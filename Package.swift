@@ -79,6 +79,7 @@ let package = Package(
             name: "DisaggCoreTests",
             dependencies: [
                 "DisaggCore",
+                .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

@@ -2,8 +2,7 @@
 package struct DeploymentReader {
     package static let rootKeys = [
         "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
-        "lmcache",
-        "handoffOptions", "simulator",
+        "routing", "admission", "lmcache", "handoffOptions", "simulator",
     ]
     package static let groupKeys =
         [
@@ -42,6 +41,8 @@ package struct DeploymentReader {
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
+            case "routing": RoutingReader.read(node, path, &reader, &deployment.routing)
+            case "admission": AdmissionReader.read(node, path, &reader, &deployment.admission)
             case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "handoffOptions":
                 HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)

@@ -19,6 +19,8 @@ package enum DeploymentWriter {
         lines += group(deployment.decode)
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
+        lines += RoutingWriter.lines(deployment.routing)
+        lines += AdmissionReader.lines(deployment.admission)
         lines.append("lmcache:")
         lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += HandoffSections.yaml(deployment.handoffOptions)

@@ -20,6 +20,9 @@ final class DecodeExchange: UpstreamExchange {
     private let unframes: Bool
     private(set) var head: UpstreamHead?
     private var pending: ByteBuffer?
+    /// When the answer began to be passed on, and in how many pieces more it came.
+    private(set) var began: NIODeadline?
+    private(set) var pieces = 0
     /// Whether the answer goes to the client.
     private(set) var isRelaying = false
     /// Whether the answer is complete.
@@ -113,6 +116,7 @@ final class DecodeExchange: UpstreamExchange {
     func beginRelay() {
         guard let head, !isRelaying else { return }
         isRelaying = true
+        began = .now()
         let body = pending
         pending = nil
         if let merge {
@@ -133,6 +137,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     private func relay(_ bytes: UnsafeRawBufferPointer) {
+        pieces &+= 1
         if merge == nil, rewriter == nil {
             sink.relay(bytes)
         } else {

@@ -8,10 +8,15 @@ final class ProxyCore: Sendable {
     let loops: [NIOLoopBound<LoopContext>]
     /// Where engines report; nil where the hand-off has no such place.
     private let reports: EngineReports?
+    private let monitor: BackendMonitor
+    /// The engines' KV events; empty where no policy follows them.
+    private let feeds: [KVEventFeed]
 
-    init(deployment: Deployment, logger: Logger) throws {
-        let shared = ProxyShared(deployment: deployment, logger: logger)
+    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) throws {
+        let shared = ProxyShared(deployment: deployment, policies: policies, logger: logger)
         self.shared = shared
+        monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
+        feeds = try Self.feeds(shared.pool, logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -30,6 +35,22 @@ final class ProxyCore: Sendable {
         }
     }
 
+    private static func feeds(_ pool: BackendPool, _ logger: Logger) throws -> [KVEventFeed] {
+        var feeds: [KVEventFeed] = []
+        for role in BackendRole.allCases {
+            let policy = role == .prefill ? pool.policies.prefill : pool.policies.decode
+            guard let events = (policy as? KVEventsPolicy)?.events else { continue }
+            let routing = pool.routing[role]
+            let sources = zip(pool.snapshot.backends(role), routing.kvEvents).enumerated().map { index, pair in
+                KVEventFeed.Source(
+                    backend: pair.0.backend.id, serial: pair.0.meter.serial, events: pair.1,
+                    replay: routing.kvReplay.indices.contains(index) ? routing.kvReplay[index] : nil)
+            }
+            feeds.append(try KVEventFeed(sources, index: events, logger: logger))
+        }
+        return feeds
+    }
+
     private static func collectMetrics(
         _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], on reactor: Reactor
     ) -> EventLoopFuture<ProxyMetrics> {
@@ -42,6 +63,8 @@ final class ProxyCore: Sendable {
     /// - Returns: its port, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
+        await monitor.start()
+        for feed in feeds { await feed.start() }
         return try await reports?.start()
     }
 
@@ -69,6 +92,8 @@ final class ProxyCore: Sendable {
     /// Ends everything; the core cannot be used after it.
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
+        await monitor.stop()
+        for feed in feeds { await feed.stop() }
         await reports?.shutdown()
         for reactor in reactors { await reactor.stop() }
     }

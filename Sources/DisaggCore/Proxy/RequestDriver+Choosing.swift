@@ -11,6 +11,13 @@ extension RequestDriver {
         var alone = handoff.reasonToDecodeAlone(request)
         if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
         if let alone { reason = alone }
+        aloneReason = alone
+        admit(alone: alone != nil)
+    }
+
+    /// Begins with the pair that was chosen.
+    func begin() {
+        let alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }
             if let alone, alone != .noPrefillBackend { return perform(machine.start(alone: true)) }
@@ -58,12 +65,14 @@ extension RequestDriver {
     /// Chooses a prefill engine, asks it for what the protocol must know of it, and draws the attempt's ids.
     private func choosePrefill(completion: @escaping (Bool) -> Void) {
         guard let decode,
-            let chosen = take(\.prefill) ?? loop.shared.pool.pick(.prefill, excluding: triedPrefill, at: .now())
+            let chosen = take(\.prefill) ?? nextPrefill()
         else {
             prefill = nil
             return completion(false)
         }
         prefill = chosen
+        // One that the request itself names was not counted by a pick.
+        if heldPrefill !== chosen { hold(prefill: chosen) }
         guard !handoff.neededFacts.isEmpty else {
             draw(chosen, decode, EngineFacts())
             return completion(true)
@@ -86,6 +95,7 @@ extension RequestDriver {
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
         receiver = decode
+        beginHold(prefill: prefill, decode: decode)
         noticeConnections = []
         let pair = BackendPair(
             prefill: loop.facts.completed(prefill.backend), decode: loop.facts.completed(decode.backend))
@@ -103,7 +113,7 @@ extension RequestDriver {
 
     /// Chooses a decoder, and where the protocol wants it makes sure of it before any prefill is sent.
     private func chooseDecode(completion: @escaping (Bool) -> Void) {
-        guard let chosen = take(\.decode) ?? loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) else {
+        guard let chosen = take(\.decode) ?? nextDecode() else {
             decode = nil
             return completion(false)
         }

@@ -13,6 +13,7 @@ extension RequestDriver {
         } else {
             leg = handoff.decodeAloneLeg(request)
         }
+        if !handedOff { giveChunksBack() }
         decodeIsHandedOff = handedOff
         decodeSent = .now()
         if let prefillDone { observe(.handoff, since: prefillDone) }
@@ -23,7 +24,7 @@ extension RequestDriver {
         exchange.lastActivity = loop.upstream.tick
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
-        decode.enter()
+        enterDecode(decode)
         loop.upstream.send(
             head: heads.head(of: leg, to: decode), body: leg.body, to: decode, fresh: fresh || needsFreshConnections,
             for: exchange)
@@ -32,7 +33,8 @@ extension RequestDriver {
     private func closeDecode() {
         guard decodeExchange != nil else { return }
         decodeExchange = nil
-        decode?.leave()
+        decode?.leave(tokens: promptTokens)
+        loop.shared.admission.roomFreed()
     }
 
     func cancelDecode() {
@@ -53,6 +55,7 @@ extension RequestDriver {
     func decodeBegan(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange, machine.decode == .sent else { return }
         if let decodeSent { observe(.decodeFirstByte, since: decodeSent) }
+        decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
         var mayRetry = loop.shared.pool.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
@@ -60,7 +63,6 @@ extension RequestDriver {
         if exchange.status >= 500 || exchange.status == 429 {
             failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
             if exchange.status >= 500 {
-                decode?.recordFailure()
                 if refreshFacts() { (mayRetry, isBlamed) = (true, false) }
             }
         }
@@ -87,6 +89,7 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
+        if decodeIsHandedOff, exchange.status < 400 { endHold() }
         if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
@@ -96,9 +99,17 @@ extension RequestDriver {
 
     func decodeEnded(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange else { return }
+        observePace(exchange)
         closeDecode()
         sink.end()
         perform(machine.decodeEnded())
+    }
+
+    /// The stream's mean time between tokens: an engine sends each in a piece of its own.
+    private func observePace(_ exchange: DecodeExchange) {
+        guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
+        let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {

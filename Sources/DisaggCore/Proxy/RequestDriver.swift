@@ -18,6 +18,27 @@ final class RequestDriver: RequestInFlight {
     let started = NIODeadline.now()
     var machine: HandoffMachine
 
+    let origin: RequestOrigin
+    /// The pair that was chosen when the request was admitted, until it is used.
+    var picked: PickedPair?
+    /// The request's turn among those that wait; nil where it does not.
+    var ticket: AdmissionGate.Ticket?
+    var admissionDeadline: Int?
+    /// What a client that is turned away is told to wait, in seconds.
+    var retryAfter: Int?
+    /// Backends that count the request as open and were not sent their leg yet.
+    var heldPrefill: BackendState?
+    var heldDecode: BackendState?
+    /// Prompt tokens that the prefill backend has to compute.
+    var queuedTokens = 0
+    var promptTokens = 0
+    /// Chunks taken of the chosen decoder's budget for an attempt that has not begun.
+    var chunksHeld: (budget: ChunkBudget, chunks: Int)?
+    /// The present attempt's KV, until it is used or somebody else sees to it.
+    var hold: KVHold?
+    /// The KV of a prefill that was cancelled and may have been answered all the same.
+    var leftHold: KVHold?
+
     /// The backends that the request itself names, where the deployment lets it.
     var wish = PairWish()
     var prefill: BackendState?
@@ -69,6 +90,10 @@ final class RequestDriver: RequestInFlight {
     var decodeSent: NIODeadline?
     var firstByteSeen = false
     var isOver = false
+    /// No prefill backend is wanted.
+    var isAlone = false
+    /// Why, where that was decided beforehand.
+    var aloneReason: HandoffReason?
 
     init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock) {
         self.loop = loop
@@ -76,6 +101,7 @@ final class RequestDriver: RequestInFlight {
         self.request = request
         requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
         heads = RequestHeadWriter(headers, requestID: requestID)
+        origin = loop.shared.factsReader.origin(of: headers)
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
         conversation = loop.shared.turns == nil ? nil : Conversation(request, headers)
     }
@@ -118,7 +144,8 @@ final class RequestDriver: RequestInFlight {
 
     func fail() {
         status = failure.code.statusCode
-        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n")
+        let pause = retryAfter.map { "retry-after: \($0)\r\n" } ?? ""
+        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n\(pause)")
     }
 
     func observe(_ stage: ProxyMetrics.Stage, since: NIODeadline) {
@@ -138,6 +165,7 @@ final class RequestDriver: RequestInFlight {
         loop.metrics.requests[
             .init(endpoint: request.endpoint.rawValue, status: status, reason: reason), default: 0] += 1
         for id in ids { loop.forgetNotices(id) }
+        letGo()
         loop.finished(self)
         loop.shared.logger.debug(
             "request served",

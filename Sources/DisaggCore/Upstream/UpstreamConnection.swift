@@ -161,7 +161,7 @@ package final class UpstreamConnection: StreamSocket {
         keepAlive = head.keepAlive
         chunks = ChunkScanner()
         if case .length(let length) = framing { remaining = length }
-        if backend.readmit() { pool.backendIsBack(backend) }
+        if pool.judges, backend.readmit() { pool.backendIsBack(backend) }
         let rest = UnsafeRawBufferPointer(rebasing: bytes[head.length...])
         exchange?.received(
             UpstreamHead(

@@ -58,6 +58,11 @@ package struct UpstreamHead {
         return lines
     }
 
+    /// The seconds of `Retry-After`; nil where it is absent or a date.
+    package var retryAfter: Int? {
+        scanned.status == 429 || scanned.status == 503 ? value(of: "retry-after").flatMap { Int($0) } : nil
+    }
+
     /// The value of a field given in lower case; nil where it is absent.
     package func value(of name: StaticString) -> String? { fields.first(name) }
 }
@@ -146,9 +151,10 @@ package final class CollectingExchange: UpstreamExchange {
 
     /// Creates an exchange that is cancelled and fails where its answer is not complete in time.
     package convenience init(
-        timeout: Duration, on eventLoop: any EventLoop, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
+        limit: Int = 64 << 20, timeout: Duration, on eventLoop: any EventLoop,
+        completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
     ) {
-        self.init(completion: completion)
+        self.init(limit: limit, completion: completion)
         deadline = eventLoop.assumeIsolated().scheduleTask(in: .init(timeout)) { [weak self] in self?.giveUp() }
     }
 

@@ -17,6 +17,8 @@ struct HeaderForwardingTests {
         try await withProxy(
             Topology(handoff: .plain),
             settings: {
+                // Only what clients cause is looked at.
+                for role in BackendRole.allCases { $0.routing[role].healthInterval = .zero }
                 $0.prefill.urls = [prefill.endpoint]
                 $0.decode.urls = [decode.endpoint]
             }, { try await body(prefill, decode, $0) })

@@ -184,6 +184,8 @@ func withScriptedDecode(
             settings: {
                 $0.decode.urls = [server.endpoint]
                 $0.proxy.threads = 1
+                // Scripts count connections and requests.
+                $0.routing.decode.healthInterval = .zero
                 settings(&$0)
             }, { try await body(server, $0) })
         await server.shutdown()
