@@ -1,7 +1,7 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
+        "model", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator", "discovery",
     ]
     package static let groupKeys = [
         "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
@@ -9,7 +9,8 @@ package struct DeploymentReader {
     ]
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
-        "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
+        "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "admin", "adminTokenFile", "accessLog",
+        "accessLogFormat",
     ]
     package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
     package static let simulatorKeys = ["speed"]
@@ -38,6 +39,7 @@ package struct DeploymentReader {
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
                     reader.number(node, at: path).map { deployment.simulator.speed = $0 }
                 }
+            case "discovery": DiscoveryReader.read(node, path, &reader, &deployment.discovery)
             default: break
             }
         }
@@ -131,6 +133,13 @@ package struct DeploymentReader {
             case "notificationTimeout": reader.duration(node, at: path).map { proxy.notificationTimeout = $0 }
             case "decodeIdleTimeout": reader.duration(node, at: path).map { proxy.decodeIdleTimeout = $0 }
             case "drainTimeout": reader.duration(node, at: path, zeroAllowed: true).map { proxy.drainTimeout = $0 }
+            case "admin":
+                proxy.admin.isEnabled = node.content != .scalar("off", plain: true)
+                if proxy.admin.isEnabled { proxy.admin.listen = reader.endpoint(node, at: path) }
+            case "adminTokenFile": reader.string(node, at: path).map { proxy.admin.tokenFile = $0 }
+            case "accessLog": reader.string(node, at: path).map { proxy.accessLog.path = $0 }
+            case "accessLogFormat":
+                reader.choice(node, at: path, of: AccessLogFormat.self).map { proxy.accessLog.format = $0 }
             default: break
             }
         }

@@ -126,6 +126,8 @@ extension Deployment {
         }
         if proxy.listen.port != 0 { proxy.listen.port += offset }
         if proxy.notify.port != 0 { proxy.notify.port += offset }
+        if let admin = proxy.admin.listen, admin.port != 0 { proxy.admin.listen?.port += offset }
+        if let pings = discovery.pings, pings.port != 0 { discovery.pings?.port += offset }
     }
 
     /// Checks a deployment that was changed after it was loaded.

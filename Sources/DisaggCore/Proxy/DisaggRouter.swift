@@ -31,7 +31,11 @@ public final class DisaggRouter: Service, Sendable {
     public func run() async throws {
         do {
             _ = try await core.start()
-            try? await gracefulShutdown()
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.core.runControlPlane() }
+                try? await gracefulShutdown()
+                group.cancelAll()
+            }
             await core.drain()
         } catch {
             await core.shutDown()

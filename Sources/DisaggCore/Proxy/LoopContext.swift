@@ -35,7 +35,15 @@ final class LoopContext: ClientRequestHandler {
     let shared: ProxyShared
     let upstream: UpstreamPool
     var metrics = ProxyMetrics()
+    /// The last requests, for the live page.
+    private(set) var decisions = DecisionRing()
+    /// Nil where requests are not logged.
+    var accessLog: AccessLog?
+    /// The time limits of new requests; a changed deployment file replaces them.
+    var settings: ProxySettings
     var generator = RandomPool()
+    /// When the loop's timer is due; how late it comes is the loop's lag.
+    private var tickDue: NIODeadline?
     /// Reads the other loops' counters; set when the loops stand.
     var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
 
@@ -54,6 +62,7 @@ final class LoopContext: ClientRequestHandler {
         self.reactor = reactor
         self.index = index
         self.shared = shared
+        settings = shared.deployment.proxy
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
             logger: shared.logger)
@@ -75,6 +84,11 @@ final class LoopContext: ClientRequestHandler {
     }
 
     private func advance() {
+        let now = NIODeadline.now()
+        if let tickDue { metrics.loopLag.observe(nanoseconds: (now - tickDue).nanoseconds) }
+        // A repeated task is due one interval after it ended.
+        defer { tickDue = .now() + Self.tickInterval }
+        accessLog?.flush()
         upstream.tick += 1
         for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
         guard upstream.tick % 5 == 0 else { return }
@@ -83,7 +97,6 @@ final class LoopContext: ClientRequestHandler {
             strays[id] = nil
             if stray.freesAtDeadline { release(stray.leg, at: stray.backend, heads: stray.heads) }
         }
-        let now = NIODeadline.now()
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
 
@@ -110,7 +123,7 @@ final class LoopContext: ClientRequestHandler {
             return pass
         case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
         case .ready: Readiness.answer(loop: self, sink: sink)
-        case .metrics: answerMetrics(sink)
+        case .metrics: answerMetrics(sink, .asked(by: request.headers.first("accept")))
         case .notFound:
             sink.respond(
                 DisaggError(
@@ -142,16 +155,16 @@ final class LoopContext: ClientRequestHandler {
         }
     }
 
-    private func answerMetrics(_ sink: ResponseSink) {
+    private func answerMetrics(_ sink: ResponseSink, _ format: PrometheusText.Format) {
         guard let collectMetrics else { return sink.respond(status: 200, lines: "", body: ByteBuffer()) }
         let shared = shared
         collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let metrics):
-                let page = PrometheusText.page(metrics, pool: shared.pool, handoff: shared.deployment.handoff)
+                let families = metrics.families(pool: shared.pool, handoff: shared.deployment.handoff)
                 sink.respond(
-                    status: 200, lines: "content-type: text/plain; version=0.0.4; charset=utf-8\r\n",
-                    body: ByteBuffer(string: page))
+                    status: 200, lines: "content-type: \(format.contentType)\r\n",
+                    body: ByteBuffer(string: PrometheusText.page(families, format: format)))
             case .failure(let error):
                 sink.respond(DisaggError(.unavailable, "metrics cannot be read: \(error)"))
             }
@@ -163,6 +176,15 @@ final class LoopContext: ClientRequestHandler {
     }
 
     func passFinished() { passesUnderWay -= 1 }
+
+    /// Counts and logs a finished request.
+    func record(_ finished: RequestRecord) {
+        var record = finished
+        record.endedAt = WallClock.milliseconds
+        metrics.record(record)
+        decisions.add(record)
+        accessLog?.add(record)
+    }
 
     // MARK: Notifications
 
@@ -202,7 +224,7 @@ final class LoopContext: ClientRequestHandler {
 
     /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
     func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter) {
-        metrics.releases += 1
+        metrics.releases[shared.handoff.rules.release.label, default: 0] += 1
         releasesUnderWay += 1
         tryRelease(leg, at: backend, heads: heads, number: 1)
     }
@@ -268,5 +290,6 @@ final class LoopContext: ClientRequestHandler {
         awaitedNotices = [:]
         strays = [:]
         upstream.shutDown()
+        accessLog?.flush()
     }
 }

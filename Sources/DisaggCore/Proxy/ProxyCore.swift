@@ -7,6 +7,15 @@ final class ProxyCore: Sendable {
     let shared: ProxyShared
     let reactors: [Reactor]
     let loops: [NIOLoopBound<LoopContext>]
+    /// Changes the pool's membership.
+    let controller: PoolController
+    /// When the proxy was made.
+    let started = NIODeadline.now()
+    /// Nil where requests are not logged.
+    let accessLog: AccessLogFile?
+    private let discovery: Discovery
+    /// How often an embedding application's metrics backend hears of the counters.
+    private static let publishInterval = Duration.seconds(1)
     /// Where the notification socket lives; nil where the hand-off has none.
     private let notifyGroup: MultiThreadedEventLoopGroup?
     private let notifications: NotificationListener?
@@ -14,6 +23,9 @@ final class ProxyCore: Sendable {
     init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
         self.shared = shared
+        accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
+        controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
+        discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -41,19 +53,63 @@ final class ProxyCore: Sendable {
             notifyGroup = nil
             notifications = nil
         }
+        let accessLog = accessLog
         for (loop, reactor) in zip(loops, reactors) {
             try reactor.submit {
-                loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, on: reactor) }
+                loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, accessLog, on: reactor) }
+                loop.value.accessLog = accessLog.map {
+                    AccessLog(file: $0, format: deployment.proxy.accessLog.format)
+                }
             }.wait()
         }
     }
 
     private static func collectMetrics(
-        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], on reactor: Reactor
+        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], _ accessLog: AccessLogFile?, on reactor: Reactor
     ) -> EventLoopFuture<ProxyMetrics> {
         let parts = zip(loops, reactors).map { loop, reactor in reactor.submit { loop.value.metrics } }
-        return EventLoopFuture.reduce(into: ProxyMetrics(), parts, on: reactor) { $0.add($1) }
+        var start = ProxyMetrics()
+        start.accessLinesDropped = accessLog?.dropped ?? 0
+        return EventLoopFuture.reduce(into: start, parts, on: reactor) { $0.add($1) }
     }
+
+    // MARK: The control plane
+
+    /// Finds engines, and tells an embedding application's metrics backend of the counters, until it is cancelled.
+    func runControlPlane() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.discovery.run() }
+            if let bridge = MetricsBridge.bootstrapped {
+                group.addTask {
+                    while let families = try? await self.metricFamilies() {
+                        bridge.publish(families)
+                        do { try await Task.sleep(for: Self.publishInterval) } catch { break }
+                    }
+                    bridge.withdraw()
+                }
+            }
+        }
+        await controller.stop()
+    }
+
+    /// All loops' counters together.
+    func metrics() async throws -> ProxyMetrics {
+        try await Self.collectMetrics(loops, reactors, accessLog, on: reactors[0]).get()
+    }
+
+    /// All metrics with their names.
+    func metricFamilies() async throws -> [MetricFamily] {
+        try await metrics().families(pool: shared.pool, handoff: shared.deployment.handoff)
+    }
+
+    /// The last requests of all loops, newest first.
+    func recentRequests(_ count: Int) async -> [RequestRecord] {
+        let all = (try? await forEachLoop { $0.decisions.newestFirst }) ?? []
+        return Array(all.joined().sorted { $0.endedAt > $1.endedAt }.prefix(count))
+    }
+
+    /// Lets requests from now on have other time limits.
+    func use(_ settings: ProxySettings) async { _ = try? await forEachLoop { $0.settings = settings } }
 
     /// Starts timers and the notification socket.
     ///
@@ -75,7 +131,8 @@ final class ProxyCore: Sendable {
     /// Lets requests under way end, then ends the rest.
     func drain() async {
         _ = try? await forEachLoop { $0.drain() }
-        let deadline = ContinuousClock.now + shared.deployment.proxy.drainTimeout
+        let patience = (try? await forEachLoop { $0.settings.drainTimeout })?.first
+        let deadline = ContinuousClock.now + (patience ?? shared.deployment.proxy.drainTimeout)
         while ContinuousClock.now < deadline {
             let idle = (try? await forEachLoop { $0.isIdle }) ?? []
             if idle.allSatisfy({ $0 }) { break }
@@ -87,6 +144,7 @@ final class ProxyCore: Sendable {
     /// Ends everything; the core cannot be used after it.
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
+        await accessLog?.finish()
         await notifications?.shutdown()
         try? await notifyGroup?.shutdownGracefully()
         for reactor in reactors { await reactor.stop() }

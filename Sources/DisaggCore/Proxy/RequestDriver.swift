@@ -45,9 +45,9 @@ final class RequestDriver: RequestInFlight {
     private var prefillDeadline: Int?
     private var noticeDeadline: Int?
     private var pausedSince: Int?
-    private var prefillDone: NIODeadline?
-    private var decodeSent: NIODeadline?
-    private var firstByteSeen = false
+    /// What the log, the metrics and the live page show in the end.
+    private var record = RequestRecord()
+    private var awaitsNotices = false
     private var isOver = false
 
     init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock) {
@@ -56,11 +56,17 @@ final class RequestDriver: RequestInFlight {
         self.request = request
         requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
         heads = RequestHeadWriter(headers, requestID: requestID)
+        record.timeline = RequestTimeline(started: started.uptimeNanoseconds)
+        record.requestID = requestID
+        record.traceID = TraceParent.traceID(headers.first("traceparent"))
+        record.path = request.endpoint.rawValue
+        record.isStream = request.isStream
+        record.bytesIn = request.body.readableBytes
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
     }
 
     private var handoff: any HandoffProtocol { loop.shared.handoff }
-    private var settings: ProxySettings { loop.shared.deployment.proxy }
+    private var settings: ProxySettings { loop.settings }
 
     // MARK: Choosing
 
@@ -136,6 +142,8 @@ final class RequestDriver: RequestInFlight {
         if actions.contains(.breakStream) { breakStream() }
         if actions.contains(.awaitNotices) {
             openStreamEarly()
+            awaitsNotices = true
+            record.timeline.beginWait(at: Self.now)
             noticeDeadline = loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout)
         }
         if actions.contains(.retryPair) { retryPair() }
@@ -158,6 +166,7 @@ final class RequestDriver: RequestInFlight {
 
     private func retryPair() {
         loop.metrics.retries += 1
+        record.retries += 1
         answer = nil
         merge = nil
         chooseDecode { [self] found in
@@ -173,6 +182,7 @@ final class RequestDriver: RequestInFlight {
 
     private func retryDecode() {
         loop.metrics.retries += 1
+        record.retries += 1
         if let decode { triedDecode.append(decode) }
         chooseDecode { [self] found in perform(found ? machine.decodeRestarted() : machine.noBackend()) }
     }
@@ -193,10 +203,12 @@ final class RequestDriver: RequestInFlight {
             prefill.leave()
             guard prefillExchange != nil else { return leftPrefillEnded(result) }
             prefillExchange = nil
+            record.timeline.prefillEnded(at: Self.now, succeeded: (try? result.get())?.head.status ?? 500 < 300)
             prefillDeadline = nil
             prefillEnded(result, at: prefill)
         }
         prefillExchange = exchange
+        record.timeline.prefillSent(at: Self.now)
         prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
         prefill.enter()
         loop.upstream.send(
@@ -229,8 +241,6 @@ final class RequestDriver: RequestInFlight {
     private func prefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>, at backend: BackendState) {
         switch result {
         case .success(let whole):
-            prefillDone = .now()
-            observe(.prefill, since: started)
             prefillHead = whole.head
             prefillBody = whole.body
             let read = PrefillAnswer(
@@ -320,7 +330,7 @@ final class RequestDriver: RequestInFlight {
         }
         noticeConnections.append(connection)
         let actions = machine.noticeArrived()
-        if machine.noticesLeft == 0 { noticeDeadline = nil }
+        if machine.noticesLeft == 0 { endNoticeWait() }
         perform(actions)
     }
 
@@ -336,8 +346,7 @@ final class RequestDriver: RequestInFlight {
             leg = handoff.decodeAloneLeg(request)
         }
         decodeIsHandedOff = handedOff
-        decodeSent = .now()
-        if let prefillDone { observe(.handoff, since: prefillDone) }
+        record.timeline.decodeSent(at: Self.now)
         let exchange = DecodeExchange(
             driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
         exchange.lastActivity = loop.upstream.tick
@@ -350,7 +359,9 @@ final class RequestDriver: RequestInFlight {
     }
 
     private func closeDecode() {
-        guard decodeExchange != nil else { return }
+        guard let exchange = decodeExchange else { return }
+        record.events = exchange.chunks
+        if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
         decode?.leave()
     }
@@ -365,7 +376,7 @@ final class RequestDriver: RequestInFlight {
 
     func decodeBegan(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange else { return }
-        if let decodeSent { observe(.decodeFirstByte, since: decodeSent) }
+        record.timeline.decodeAnswered(at: Self.now, succeeded: true)
         if exchange.status >= 500 || exchange.status == 429 {
             failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
             if exchange.status >= 500 { decode?.recordFailure() }
@@ -462,6 +473,7 @@ final class RequestDriver: RequestInFlight {
     func clientGone() {
         guard !isOver else { return }
         loop.metrics.clientsGone += 1
+        record.clientLeft = true
         if status == 0 { status = 499 }
         perform(machine.clientGone())
     }
@@ -488,7 +500,7 @@ final class RequestDriver: RequestInFlight {
             perform(machine.prefillFailed(.timeout))
         }
         if let deadline = noticeDeadline, tick >= deadline {
-            noticeDeadline = nil
+            endNoticeWait()
             loop.metrics.notificationsTimedOut += 1
             loop.shared.logger.warning(
                 "notification did not come in time, the decoder computes what is missing",
@@ -516,22 +528,28 @@ final class RequestDriver: RequestInFlight {
 
     // MARK: The end
 
-    private func observe(_ stage: ProxyMetrics.Stage, since: NIODeadline) {
-        loop.metrics.stages[stage.rawValue].observe(nanoseconds: (NIODeadline.now() - since).nanoseconds)
-    }
+    private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
-    private func sawFirstByte() {
-        guard !firstByteSeen else { return }
-        firstByteSeen = true
-        observe(.firstByte, since: started)
+    private func sawFirstByte() { record.timeline.firstByte(at: Self.now) }
+
+    private func endNoticeWait() {
+        noticeDeadline = nil
+        guard awaitsNotices else { return }
+        awaitsNotices = false
+        record.timeline.endWait(at: Self.now)
     }
 
     private func finish() {
         guard !isOver else { return }
         isOver = true
-        observe(.total, since: started)
-        loop.metrics.requests[
-            .init(endpoint: request.endpoint.rawValue, status: status, reason: reason), default: 0] += 1
+        record.timeline.ended(at: Self.now)
+        record.status = status
+        record.reason = reason.rawValue
+        record.handoff = loop.shared.deployment.handoff.rawValue
+        record.prefill = decodeIsHandedOff ? prefill?.backend.id : nil
+        record.decode = decode?.backend.id
+        record.bytesOut = sink.bodyBytes
+        loop.record(record)
         for id in ids { loop.forgetNotices(id) }
         loop.finished(self)
         loop.shared.logger.debug(

@@ -234,6 +234,7 @@ package final class UpstreamConnection: StreamSocket {
     private func complete(leftover: Int) {
         guard phase == .body else { return }
         let exchange = take()
+        exchange?.chunks = chunks.chunks
         phase = .idle
         releaseReads()
         if keepAlive, !isOutputClosed, leftover == 0, isOpen {

@@ -1,3 +1,4 @@
+import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
@@ -45,12 +46,16 @@ final class ProxyHarness: Sendable {
     let proxy: RawHTTPClient
     let direct: RawHTTPClient
     let notifyPort: Int?
+    /// The admin listener, where the settings enable it.
+    let admin: RawHTTPClient
+    let server: DisaggServer
     private let senders: NIOLockedValueBox<[NotificationSender]>
     private let serving: Task<Void, any Error>
 
     init(
         _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
-        settings: (inout Deployment) -> Void = { _ in }
+        settings: (inout Deployment) -> Void = { _ in },
+        source: (Deployment) throws -> DeploymentSource? = { _ in nil }
     ) async throws {
         self.topology = topology
         let senders = NIOLockedValueBox<[NotificationSender]>([])
@@ -101,10 +106,16 @@ final class ProxyHarness: Sendable {
         deployment.proxy.notify = Endpoint(host: "localhost", port: 0)
         deployment.proxy.threads = 2
         deployment.proxy.drainTimeout = .seconds(5)
+        deployment.proxy.admin.isEnabled = false
         settings(&deployment)
         self.deployment = deployment
         let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
-        let server = try DisaggServer(deployment: deployment) { continuation.yield(($0.port, $1)) }
+        let adminPort = NIOLockedValueBox(0)
+        let server = try DisaggServer(
+            deployment: deployment, source: source(deployment), logger: Logger(label: "test"),
+            onAdmin: { admin in adminPort.withLockedValue { $0 = admin.port } }
+        ) { continuation.yield(($0.port, $1)) }
+        self.server = server
         serving = Task { try await server.run() }
         var ports: (Int, Int?) = (0, nil)
         for await value in started {
@@ -112,6 +123,7 @@ final class ProxyHarness: Sendable {
             break
         }
         proxy = RawHTTPClient(port: ports.0)
+        admin = RawHTTPClient(port: adminPort.withLockedValue { $0 })
         notifyPort = ports.1
         if let port = ports.1 {
             senders.withLockedValue {
@@ -168,9 +180,10 @@ final class ProxyHarness: Sendable {
 /// Runs a test's body with a harness and shuts everything down after it.
 func withProxy(
     _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
-    settings: (inout Deployment) -> Void = { _ in }, _ body: (ProxyHarness) async throws -> Void
+    settings: (inout Deployment) -> Void = { _ in },
+    source: (Deployment) throws -> DeploymentSource? = { _ in nil }, _ body: (ProxyHarness) async throws -> Void
 ) async throws {
-    let harness = try await ProxyHarness(topology, configure: configure, settings: settings)
+    let harness = try await ProxyHarness(topology, configure: configure, settings: settings, source: source)
     do {
         try await body(harness)
         await harness.shutdown()
