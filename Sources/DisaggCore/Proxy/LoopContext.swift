@@ -6,13 +6,16 @@ internal import NIOCore
 final class ProxyShared: Sendable {
     let deployment: Deployment
     let pool: BackendPool
+    let admission: AdmissionGate
     let handoff: any HandoffProtocol
     let logger: Logger
 
     init(deployment: Deployment, logger: Logger) {
         self.deployment = deployment
         self.logger = logger
-        pool = BackendPool(prefill: deployment.backends(.prefill), decode: deployment.backends(.decode))
+        pool = BackendPool(
+            prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing)
+        admission = AdmissionGate(capacity: 1024)
         handoff =
             switch deployment.handoff {
             case .lmcache:
@@ -98,6 +101,17 @@ final class LoopContext: ClientRequestHandler {
             if stray.freesAtDeadline { release(stray.leg, at: stray.backend, heads: stray.heads) }
         }
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
+    }
+
+    // MARK: Choosing
+
+    /// Chooses a backend of a role that has not failed this request; nil where there is none.
+    func pick(_ role: BackendRole, excluding tried: [BackendState]) -> BackendState? {
+        var constraints = PickConstraints()
+        if role == .prefill { constraints.triedPrefill = tried } else { constraints.triedDecode = tried }
+        let result = shared.pool.pick(role, for: RequestFacts(), constraints, at: .now(), using: &generator)
+        if case .chosen(let state) = result { return state }
+        return nil
     }
 
     // MARK: Clients

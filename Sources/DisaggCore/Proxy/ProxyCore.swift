@@ -19,6 +19,7 @@ final class ProxyCore: Sendable {
     /// Where the notification socket lives; nil where the hand-off has none.
     private let notifyGroup: MultiThreadedEventLoopGroup?
     private let notifications: NotificationListener?
+    private let monitor: BackendMonitor
 
     init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
@@ -26,6 +27,7 @@ final class ProxyCore: Sendable {
         accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
         controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
         discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
+        monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -116,6 +118,7 @@ final class ProxyCore: Sendable {
     /// - Returns: the port of the notification socket, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
+        await monitor.start()
         return try await notifications?.start()
     }
 
@@ -145,6 +148,7 @@ final class ProxyCore: Sendable {
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
         await accessLog?.finish()
+        await monitor.stop()
         await notifications?.shutdown()
         try? await notifyGroup?.shutdownGracefully()
         for reactor in reactors { await reactor.stop() }

@@ -85,13 +85,13 @@ final class RequestDriver: RequestInFlight {
     }
 
     private func choosePrefill() -> Bool {
-        prefill = loop.shared.pool.pick(.prefill, excluding: triedPrefill, at: .now())
+        prefill = loop.pick(.prefill, excluding: triedPrefill)
         return prefill != nil
     }
 
     /// Chooses a decoder, and where the protocol wants it makes sure of it before any prefill is sent.
     private func chooseDecode(completion: @escaping (Bool) -> Void) {
-        guard let chosen = loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) else {
+        guard let chosen = loop.pick(.decode, excluding: triedDecode) else {
             decode = nil
             return completion(false)
         }
@@ -442,7 +442,7 @@ final class RequestDriver: RequestInFlight {
         guard let leg = handoff.releaseLeg(request, answer: answer) else { return }
         // LMCache's KV lies at the decoder it was sent to; NIXL's is freed through any decoder.
         let needsSame = machine.rules.release == .throwAwayDecode
-        let another = needsSame ? nil : loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) ?? decode
+        let another = needsSame ? nil : loop.pick(.decode, excluding: triedDecode) ?? decode
         let backend = needsSame ? receiver : another
         guard let backend else { return }
         loop.release(leg, at: backend, heads: heads)

@@ -6,15 +6,21 @@ struct RandomPool: RandomNumberGenerator {
     private static let words = 256
 
     private var pool: [UInt64] = []
+    private var left = 0
 
     mutating func next() -> UInt64 {
-        if let word = pool.popLast() { return word }
-        pool = Array(repeating: 0, count: Self.words)
+        if left == 0 { refill() }
+        left -= 1
+        return pool[left]
+    }
+
+    private mutating func refill() {
+        if pool.isEmpty { pool = Array(repeating: 0, count: Self.words) }
         let filled = pool.withUnsafeMutableBytes { getrandom($0.baseAddress, $0.count, 0) }
         if filled != Self.words * 8 {
             var system = SystemRandomNumberGenerator()
             for index in pool.indices { pool[index] = system.next() }
         }
-        return pool.removeLast()
+        left = pool.count
     }
 }

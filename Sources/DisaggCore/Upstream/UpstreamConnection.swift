@@ -51,6 +51,7 @@ package final class UpstreamConnection: StreamSocket {
         exchange.lastActivity = pool.tick
         wantsPayload = exchange.wantsPayload
         phase = .head
+        reactor.exchanges += 1
         keepAlive = true
         if exchange.isPaused { holdReads() }
         enqueue(head)
@@ -73,6 +74,7 @@ package final class UpstreamConnection: StreamSocket {
     /// Closes the connection.
     func shut() {
         guard phase != .closed else { return }
+        if phase == .head || phase == .body { reactor.exchanges -= 1 }
         phase = .closed
         pool.forget(self)
         close()
@@ -158,7 +160,7 @@ package final class UpstreamConnection: StreamSocket {
         keepAlive = head.keepAlive
         chunks = ChunkScanner()
         if case .length(let length) = framing { remaining = length }
-        if backend.readmit() { pool.backendIsBack(backend) }
+        if pool.judges, backend.readmit() { pool.backendIsBack(backend) }
         let rest = UnsafeRawBufferPointer(rebasing: bytes[head.length...])
         exchange?.received(
             UpstreamHead(
@@ -236,6 +238,7 @@ package final class UpstreamConnection: StreamSocket {
         let exchange = take()
         exchange?.chunks = chunks.chunks
         phase = .idle
+        reactor.exchanges -= 1
         releaseReads()
         if keepAlive, !isOutputClosed, leftover == 0, isOpen {
             becomesIdle()

@@ -146,9 +146,10 @@ package final class CollectingExchange: UpstreamExchange {
 
     /// Creates an exchange that is cancelled and fails where its answer is not complete in time.
     package convenience init(
-        timeout: Duration, on eventLoop: any EventLoop, completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
+        limit: Int = 64 << 20, timeout: Duration, on eventLoop: any EventLoop,
+        completion: @escaping (Result<Answer, UpstreamFailure>) -> Void
     ) {
-        self.init(completion: completion)
+        self.init(limit: limit, completion: completion)
         deadline = eventLoop.assumeIsolated().scheduleTask(in: .init(timeout)) { [weak self] in self?.giveUp() }
     }
 

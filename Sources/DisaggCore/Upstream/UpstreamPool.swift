@@ -11,6 +11,8 @@ package final class UpstreamPool {
     private let reactor: Reactor
     private let resolver: NameResolver
     private let connectTimeout: TimeAmount
+    /// Whether what happens to connections counts for or against backends.
+    let judges: Bool
     private let logger: Logger
     private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
     /// The loop's coarse clock, kept by ``LoopContext``.
@@ -20,8 +22,9 @@ package final class UpstreamPool {
     private var isExhausted = false
 
     package init(
-        reactor: Reactor, connectTimeout: TimeAmount, logger: Logger = Logger(label: "disagg")
+        reactor: Reactor, connectTimeout: TimeAmount, judges: Bool = true, logger: Logger = Logger(label: "disagg")
     ) {
+        self.judges = judges
         self.logger = logger
         self.reactor = reactor
         resolver = NameResolver(reactor: reactor)
@@ -152,7 +155,7 @@ package final class UpstreamPool {
                 isExhausted = true
                 completion(.failure(.connect(error.description)))
             case .failure(let error):
-                if backend.eject(for: BackendPool.ejection, at: .now()) {
+                if judges, backend.eject(at: .now()) {
                     logger.warning(
                         "backend cannot be connected, it is left out until it answers again",
                         metadata: [

@@ -54,6 +54,17 @@ package struct HeaderBlock: Sendable {
         }
     }
 
+    /// What `body` makes of the value of the first field with that name, given in lower case; nil where there is none.
+    package func withValue<Result>(of name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
+        bytes.withUnsafeReadableBytes { raw in
+            let field = fields.first { field in
+                field.name.count == name.utf8.count
+                    && zip(raw[field.name], name.utf8).allSatisfy { $0 | (0x41...0x5A ~= $0 ? 0x20 : 0) == $1 }
+            }
+            return field.map { body(UnsafeRawBufferPointer(rebasing: raw[$0.value])) }
+        }
+    }
+
     /// Appends `name: value\r\n` lines of what the other side may see: the fields that `forwards` lets through, without
     /// those that a connection field names (RFC 9110 §7.6.1).
     ///

@@ -1,0 +1,193 @@
+internal import NIOConcurrencyHelpers
+internal import Synchronization
+
+/// The numbers of one backend that picks read and all event loops write: each is one atomic word.
+///
+/// Times are nanoseconds of a monotonic clock, as arguments.
+package final class BackendMeter: Sendable {
+    /// Unique among all backends a pool ever had; a later backend has a greater one.
+    package let serial: Int
+    /// The topology group: transfers within one are cheap.
+    package let group: Int
+    private let totals: RoleTotals
+
+    private let open = Atomic<Int>(0)
+    private let tokens = Atomic<Int>(0)
+    private let weightBits = Atomic<UInt64>((1.0).bitPattern)
+    private let flags = Atomic<UInt8>(0)
+    private let blockedUntil = Atomic<UInt64>(0)
+    private let trial = Atomic<Int>(BackendMeter.noTrial)
+    private let rampStart = Atomic<UInt64>(0)
+    private let rampEnd = Atomic<UInt64>(0)
+    private let openLimit = Atomic<Int>(.max)
+    private let cacheSince = Atomic<UInt64>(0)
+    private let timePerTokenBits = Atomic<UInt64>(0)
+    private let runningAtThatTime = Atomic<UInt64>(0)
+    private let speedBits = Atomic<UInt64>(0)
+    private let speed = NIOLockedValueBox(ThroughputMeter())
+    private let engineLoad = NIOLockedValueBox<EngineLoad?>(nil)
+    /// Room for KV that is on its way or waits to be used, in chunks.
+    package let budget: ChunkBudget
+
+    /// Why a backend takes no new request.
+    package struct Block: OptionSet, Sendable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// It is drained, by hand or by the deployment's change.
+        package static let draining = Block(rawValue: 1 << 0)
+        /// Its health checks fail, or its port refuses connections.
+        package static let down = Block(rawValue: 1 << 1)
+    }
+
+    private static let noTrial = -1
+    /// A share of the full weight that a recovered backend begins with.
+    private static let firstShare = 0.1
+
+    package init(serial: Int, group: Int = 0, totals: RoleTotals = RoleTotals(), budget: ChunkBudget = ChunkBudget()) {
+        self.serial = serial
+        self.group = group
+        self.totals = totals
+        self.budget = budget
+    }
+
+    // MARK: Load
+
+    /// Requests open there.
+    package var inFlight: Int { open.load(ordering: .relaxed) }
+    /// Requests open at all backends of the role.
+    package var roleInFlight: Int { totals.inFlight }
+    /// Prompt tokens of the open requests, less what the prefix cache was thought to hold.
+    package var queuedTokens: Int { tokens.load(ordering: .relaxed) }
+
+    /// Counts a request in; paired with ``leave(tokens:)`` of the same number.
+    package func enter(tokens count: Int = 0) {
+        open.wrappingAdd(1, ordering: .relaxed)
+        if count != 0 { tokens.wrappingAdd(count, ordering: .relaxed) }
+        totals.add(1)
+        if trial.load(ordering: .relaxed) == 0 {
+            _ = trial.compareExchange(expected: 0, desired: 1, ordering: .relaxed)
+        }
+    }
+
+    /// Counts a request out.
+    package func leave(tokens count: Int = 0) {
+        open.wrappingSubtract(1, ordering: .relaxed)
+        if count != 0 { tokens.wrappingSubtract(count, ordering: .relaxed) }
+        totals.add(-1)
+        // A trial that ended without a verdict makes room for the next.
+        if trial.load(ordering: .relaxed) == 1 {
+            _ = trial.compareExchange(expected: 1, desired: 0, ordering: .relaxed)
+        }
+    }
+
+    // MARK: Whether it may be chosen
+
+    /// Whether the backend may get a new request now.
+    ///
+    /// - Parameter despiteHealth: whether health, breaker and back-pressure are overlooked: all backends are down.
+    package func isEligible(at now: UInt64, despiteHealth: Bool = false) -> Bool {
+        let flags = Block(rawValue: flags.load(ordering: .relaxed))
+        guard open.load(ordering: .relaxed) < openLimit.load(ordering: .relaxed) else { return false }
+        if despiteHealth { return !flags.contains(.draining) }
+        return flags.isEmpty && blockedUntil.load(ordering: .relaxed) <= now && trial.load(ordering: .relaxed) < 1
+    }
+
+    /// Whether only its limits keep it from new requests: waiting helps.
+    package func isHealthy(at now: UInt64) -> Bool {
+        flags.load(ordering: .relaxed) == 0 && blockedUntil.load(ordering: .relaxed) <= now
+    }
+
+    package var blocks: Block { Block(rawValue: flags.load(ordering: .relaxed)) }
+
+    package func block(_ reason: Block) { flags.bitwiseOr(reason.rawValue, ordering: .relaxed) }
+    package func unblock(_ reason: Block) { flags.bitwiseAnd(~reason.rawValue, ordering: .relaxed) }
+
+    /// Keeps new requests away until a moment: back-pressure, or an open breaker.
+    package func block(until: UInt64) { blockedUntil.store(until, ordering: .relaxed) }
+    /// The end of the present block; 0 or past where there is none.
+    package var blockedTime: UInt64 { blockedUntil.load(ordering: .relaxed) }
+
+    /// From now on one request at a time, until ``endTrial()``.
+    package func beginTrial() { trial.store(0, ordering: .relaxed) }
+    package func endTrial() { trial.store(Self.noTrial, ordering: .relaxed) }
+
+    /// Most requests open at once; nil where there is no limit.
+    package var limit: Int? {
+        get {
+            let value = openLimit.load(ordering: .relaxed)
+            return value == .max ? nil : value
+        }
+        set { openLimit.store(newValue ?? .max, ordering: .relaxed) }
+    }
+
+    // MARK: Weight
+
+    /// The weight set by hand: 1 is a full share, 0 none.
+    package var baseWeight: Double {
+        get { Double(bitPattern: weightBits.load(ordering: .relaxed)) }
+        set { weightBits.store(min(1, max(0, newValue)).bitPattern, ordering: .relaxed) }
+    }
+
+    /// Lets the weight grow from a tenth to its full value over a time: caches and compiled graphs are cold.
+    package func beginRamp(at now: UInt64, nanoseconds: UInt64) {
+        rampStart.store(now, ordering: .relaxed)
+        rampEnd.store(now + nanoseconds, ordering: .relaxed)
+    }
+
+    /// The weight that counts now, 0...1.
+    package func weight(at now: UInt64) -> Double {
+        let base = baseWeight
+        let end = rampEnd.load(ordering: .relaxed)
+        guard now < end else { return base }
+        let start = rampStart.load(ordering: .relaxed)
+        guard now > start, end > start else { return base * Self.firstShare }
+        return base * max(Self.firstShare, Double(now - start) / Double(end - start))
+    }
+
+    // MARK: Observations
+
+    /// What was cached before this moment is gone: the engine was restarted.
+    package var cacheValidSince: UInt64 {
+        get { cacheSince.load(ordering: .relaxed) }
+        set { cacheSince.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Prompt tokens computed in a second of being busy; nil until observed.
+    package var tokensPerSecond: Double? {
+        let value = Double(bitPattern: speedBits.load(ordering: .relaxed))
+        return value > 0 ? value : nil
+    }
+
+    /// A prefill was sent.
+    package func prefillBegan(at now: UInt64) { speed.withLockedValue { $0.began(at: now) } }
+
+    /// A prefill ended; `tokens` is 0 where it failed.
+    package func prefillEnded(tokens: Int, at now: UInt64) {
+        let value = speed.withLockedValue { meter -> Double? in
+            meter.ended(tokens: tokens, at: now)
+            return meter.tokensPerSecond
+        }
+        if let value { speedBits.store(value.bitPattern, ordering: .relaxed) }
+    }
+
+    /// Seconds between two tokens of a stream, and the number of requests that ran then; nil until observed.
+    package var timePerToken: (seconds: Double, running: Double)? {
+        let value = Double(bitPattern: timePerTokenBits.load(ordering: .relaxed))
+        return value > 0 ? (value, Double(bitPattern: runningAtThatTime.load(ordering: .relaxed))) : nil
+    }
+
+    /// A stream ended: takes its mean time between tokens into the moving average.
+    package func observe(timePerToken seconds: Double, running: Int) {
+        guard seconds > 0, seconds.isFinite else { return }
+        // Two loops that write at once lose one observation: no harm.
+        let old = timePerToken ?? (seconds, Double(running))
+        let share = 0.1
+        timePerTokenBits.store((old.seconds + share * (seconds - old.seconds)).bitPattern, ordering: .relaxed)
+        runningAtThatTime.store((old.running + share * (Double(running) - old.running)).bitPattern, ordering: .relaxed)
+    }
+
+    /// What the engine itself said last; nil where it never did.
+    package var lastLoad: EngineLoad? { engineLoad.withLockedValue { $0 } }
+
+    package func report(_ load: EngineLoad) { engineLoad.withLockedValue { $0 = load } }
+}

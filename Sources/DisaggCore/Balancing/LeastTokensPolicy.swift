@@ -1,0 +1,21 @@
+/// The backend with the fewest prompt tokens under way in relation to its weight: for prefill, where one long prompt is as
+/// much work as many short ones.
+public struct LeastTokensPolicy: LoadBalancingPolicy {
+    /// `least-tokens`
+    public let name = "least-tokens"
+    /// The prompt's length, and what is under way.
+    public let needs: FactSet = .tokens
+
+    /// Creates the policy.
+    public init() {}
+
+    /// Chooses a backend.
+    public func pick(
+        from candidates: Candidates, for request: RequestFacts, using generator: inout some RandomNumberGenerator
+    ) -> Int? {
+        candidates.least(using: &generator) { candidate in
+            Double(candidate.queuedTokens + request.promptTokens + ThroughputMeter.requestTokens * candidate.inFlight)
+                / candidate.weight
+        }
+    }
+}

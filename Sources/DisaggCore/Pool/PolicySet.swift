@@ -1,0 +1,48 @@
+/// The policies of a pool: one that chooses pairs, or one for each role.
+package struct PolicySet: Sendable {
+    package let prefill: any LoadBalancingPolicy
+    package let decode: any LoadBalancingPolicy
+    /// Chooses both together; nil where each role has its own.
+    package let pair: (any PairBalancingPolicy)?
+
+    /// The facts of all picks.
+    package let needs: FactSet
+
+    package init(
+        prefill: any LoadBalancingPolicy, decode: any LoadBalancingPolicy, pair: (any PairBalancingPolicy)? = nil
+    ) {
+        self.prefill = prefill
+        self.decode = decode
+        self.pair = pair
+        needs = pair?.needs ?? prefill.needs.union(decode.needs)
+    }
+
+    /// The policies a deployment names. `pair-cost` for one role alone chooses by that role's part of the cost.
+    package init(_ routing: RoutingSettings) {
+        if routing.prefill.policy == .pairCost, routing.decode.policy == .pairCost {
+            let pair = PairCostPolicy(routing.pairCost)
+            self.init(
+                prefill: PairHalfPolicy(pair, isPrefill: true), decode: PairHalfPolicy(pair, isPrefill: false),
+                pair: pair)
+        } else {
+            self.init(
+                prefill: Self.policy(routing.prefill.policy, .prefill, routing),
+                decode: Self.policy(routing.decode.policy, .decode, routing))
+        }
+    }
+
+    private static func policy(
+        _ kind: PolicyKind, _ role: BackendRole, _ routing: RoutingSettings
+    ) -> any LoadBalancingPolicy {
+        switch kind {
+        case .roundRobin: RoundRobinPolicy()
+        case .random: RandomPolicy()
+        case .leastLoaded: LeastLoadedPolicy()
+        case .powerOfTwo: PowerOfTwoPolicy()
+        case .leastTokens: LeastTokensPolicy()
+        case .session: SessionPolicy(loadFactor: routing.session.loadFactor)
+        case .prefixCache: PrefixCachePolicy(routing.prefixCache)
+        case .pairCost: PairHalfPolicy(PairCostPolicy(routing.pairCost), isPrefill: role == .prefill)
+        }
+    }
+}

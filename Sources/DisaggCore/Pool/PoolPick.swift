@@ -1,0 +1,129 @@
+package import NIOCore
+
+/// What a pick must respect.
+package struct PickConstraints: Sendable {
+    /// Prefill backends that failed this request already.
+    package var triedPrefill: [BackendState] = []
+    /// Decode backends that failed this request already.
+    package var triedDecode: [BackendState] = []
+    /// KV chunks the decoder needs room for; 0 where nothing is handed off.
+    package var chunks = 0
+
+    package init() {}
+
+    func serials(_ role: BackendRole) -> [Int] {
+        let tried = role == .prefill ? triedPrefill : triedDecode
+        return tried.isEmpty ? [] : tried.map(\.meter.serial)
+    }
+}
+
+/// The outcome of a pick.
+package enum PickResult<Chosen> {
+    case chosen(Chosen)
+    /// Backends are up, and all of them have as much as they may have: wait.
+    case full
+    /// No backend is left to try.
+    case none
+}
+
+/// A prefill and a decode backend that were chosen.
+package struct PickedPair: Sendable {
+    package let prefill: BackendState
+    package let decode: BackendState
+}
+
+extension BackendPool {
+    /// Chooses a pair: together where the policy can, else the decoder first.
+    package func pickPair(
+        for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
+        using generator: inout some RandomNumberGenerator
+    ) -> PickResult<PickedPair> {
+        let snapshot = snapshot
+        if let pair = policies.pair {
+            let time = now.uptimeNanoseconds
+            let prefill = candidates(.prefill, snapshot, constraints, time)
+            let decode = candidates(.decode, snapshot, constraints, time)
+            if let (from, to) = pair.pickPair(prefill: prefill, decode: decode, for: request, using: &generator),
+                let chosen = Self.checked(from, prefill, snapshot.prefill),
+                let partner = Self.checked(to, decode, snapshot.decode)
+            {
+                return .chosen(PickedPair(prefill: chosen, decode: partner))
+            }
+        }
+        switch pick(.decode, in: snapshot, for: request, constraints, at: now, using: &generator) {
+        case .none: return .none
+        case .full: return .full
+        case .chosen(let decode):
+            switch pick(.prefill, in: snapshot, for: request, constraints, at: now, using: &generator) {
+            case .none: return .none
+            case .full: return .full
+            case .chosen(let prefill): return .chosen(PickedPair(prefill: prefill, decode: decode))
+            }
+        }
+    }
+
+    /// Chooses a backend of one role.
+    package func pick(
+        _ role: BackendRole, for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
+        using generator: inout some RandomNumberGenerator
+    ) -> PickResult<BackendState> {
+        pick(role, in: snapshot, for: request, constraints, at: now, using: &generator)
+    }
+
+    private func pick(
+        _ role: BackendRole, in snapshot: PoolSnapshot, for request: RequestFacts, _ constraints: PickConstraints,
+        at now: NIODeadline, using generator: inout some RandomNumberGenerator
+    ) -> PickResult<BackendState> {
+        let time = now.uptimeNanoseconds
+        let policy = role == .prefill ? policies.prefill : policies.decode
+        let candidates = candidates(role, snapshot, constraints, time)
+        if let index = policy.pick(from: candidates, for: request, using: &generator),
+            let chosen = Self.checked(index, candidates, snapshot.backends(role))
+        {
+            return .chosen(chosen)
+        }
+        return pickDespite(role, in: snapshot, for: request, constraints, time, using: &generator)
+    }
+
+    /// No backend can be had in the ordinary way: tells why, and tries one that is down where that is wished.
+    private func pickDespite(
+        _ role: BackendRole, in snapshot: PoolSnapshot, for request: RequestFacts, _ constraints: PickConstraints,
+        _ time: UInt64, using generator: inout some RandomNumberGenerator
+    ) -> PickResult<BackendState> {
+        let tried = constraints.serials(role)
+        let untried = snapshot.meters(role).filter { !tried.contains($0.serial) && !$0.blocks.contains(.draining) }
+        guard !untried.isEmpty else { return .none }
+        if untried.contains(where: {
+            $0.isHealthy(at: time) && !$0.isEligible(at: time)
+                || !$0.budget.hasRoom(constraints.chunks) && $0.isHealthy(at: time)
+        }) {
+            return .full
+        }
+        guard routing.whenAllDown == .tryAnyway else { return .none }
+        let candidates = Candidates(
+            snapshot.meters(role), now: time, membership: snapshot.generation, excluding: tried,
+            chunks: role == .decode ? constraints.chunks : 0, despiteHealth: true)
+        let policy = role == .prefill ? policies.prefill : policies.decode
+        if let index = policy.pick(from: candidates, for: request, using: &generator),
+            let chosen = Self.checked(index, candidates, snapshot.backends(role))
+        {
+            return .chosen(chosen)
+        }
+        return .full
+    }
+
+    private func candidates(
+        _ role: BackendRole, _ snapshot: PoolSnapshot, _ constraints: PickConstraints, _ time: UInt64
+    ) -> Candidates {
+        Candidates(
+            snapshot.meters(role), now: time, membership: snapshot.generation,
+            excluding: constraints.serials(role), chunks: role == .decode ? constraints.chunks : 0)
+    }
+
+    /// A policy may be anybody's: what it chose is used only where it may be chosen.
+    private static func checked(
+        _ index: Int, _ candidates: Candidates, _ states: [BackendState]
+    ) -> BackendState? {
+        states.indices.contains(index) && candidates.isEligible(index) ? states[index] : nil
+    }
+}
