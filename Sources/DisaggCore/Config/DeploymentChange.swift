@@ -3,7 +3,7 @@ package struct DeploymentChange: Sendable, Equatable {
     /// Fields other than the engines' addresses that are taken over, `proxy.prefillTimeout`.
     package private(set) var changed: [String] = []
 
-    private static let durations: [(String, WritableKeyPath<Deployment, Duration> & Sendable)] = [
+    private static let durations: [(String, any WritableKeyPath<Deployment, Duration> & Sendable)] = [
         ("proxy.prefillTimeout", \.proxy.prefillTimeout),
         ("proxy.notificationTimeout", \.proxy.notificationTimeout),
         ("proxy.decodeIdleTimeout", \.proxy.decodeIdleTimeout),

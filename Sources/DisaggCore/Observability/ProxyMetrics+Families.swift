@@ -37,7 +37,8 @@ extension ProxyMetrics {
         for kind in Stage.allCases { stage.add(stages[kind.rawValue], [("stage", kind.label)]) }
         var first = MetricFamily(
             "disagg_time_to_first_token_seconds", .histogram,
-            "From a request to the first byte of its answer, by who answered: a pair of engines or a decode engine alone.")
+            "From a request to the first byte of its answer, by who answered: a pair of engines or a decode engine alone."
+        )
         var each = MetricFamily(
             "disagg_time_per_output_token_seconds", .histogram,
             "Mean time between the events of a stream after the first; engines send one event a token.")
@@ -54,7 +55,8 @@ extension ProxyMetrics {
             "The proxy's own part of the time to the first token: all but its waits for engines and for a turn.")
         own.add(overhead)
         var lag = MetricFamily(
-            "disagg_event_loop_lag_seconds", .histogram, "How late the event loops run their timers, ten times a second.")
+            "disagg_event_loop_lag_seconds", .histogram,
+            "How late the event loops run their timers, ten times a second.")
         lag.add(loopLag)
         return [first, each, whole, stage, own, lag]
     }

@@ -76,7 +76,8 @@ final class AdminHandler: ClientRequestHandler {
         guard !route.isChange else {
             return DisaggError(
                 .forbidden,
-                "changes need a token and this proxy has none; set proxy.adminTokenFile or \(AdminSettings.tokenVariable)")
+                "changes need a token and this proxy has none; set proxy.adminTokenFile or \(AdminSettings.tokenVariable)"
+            )
         }
         // Without a token a web page could read this through a name of its own that points to loopback.
         guard AdminHost.isTrusted(request.headers.first("host"), listen: services.endpoint) else {

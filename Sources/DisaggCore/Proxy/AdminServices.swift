@@ -14,7 +14,7 @@ enum AdminAnswer: Sendable {
     /// - Parameter lines: further header fields as `name: value\r\n` lines.
     case content(status: Int, type: String, body: [UInt8], lines: String)
 
-    static func json(_ status: Int = 200, _ body: [UInt8], lines: String = "") -> AdminAnswer {
+    static func json(_ body: [UInt8], status: Int = 200, lines: String = "") -> AdminAnswer {
         .content(status: status, type: "application/json", body: body, lines: lines)
     }
 }
@@ -86,21 +86,20 @@ struct AdminServices: Sendable {
             id: try body.id() ?? BackendNaming.name(role, url), role: role, host: url.host, port: url.port,
             receiver: try body.receiver(host: url.host))
         let status = try await controller.add(backend, weight: try body.weight() ?? 1, from: .admin)
-        return .json(201, status.json, lines: "location: /admin/v1/backends/\(backend.id)\r\n")
+        return .json(status.json, status: 201, lines: "location: /admin/v1/backends/\(backend.id)\r\n")
     }
 
     /// Waits for what was begun, as long as the query allows: 200 where it has ended, 202 where it goes on.
     private func settle(_ begun: BackendStatus, _ query: AdminQuery, gone: Bool = false) async -> AdminAnswer {
         guard let status = await controller.settled(begun.backend.id, within: query.wait) else {
             return .json(
-                200,
                 JSONBuilder.object {
                     $0.member("id", begun.backend.id)
                     $0.member("state", "removed")
                 })
         }
         let isDone = status.pending == nil && status.state != "draining" && !gone
-        return .json(isDone ? 200 : 202, status.json)
+        return .json(status.json, status: isDone ? 200 : 202)
     }
 
     private func metrics(_ format: PrometheusText.Format) async -> AdminAnswer {

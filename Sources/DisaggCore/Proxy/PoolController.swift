@@ -60,7 +60,8 @@ actor PoolController {
     /// Adds a backend; it gets requests from the next pick on.
     func add(_ backend: Backend, weight: Double = 1, from source: Source) throws(DisaggError) -> BackendStatus {
         // Named again while it leaves: it stays.
-        if let state = pool.snapshot.backend(id: backend.id), pending[backend.id] == .removal, state.backend == backend {
+        if let state = pool.snapshot.backend(id: backend.id), pending[backend.id] == .removal, state.backend == backend
+        {
             sources[backend.id] = source
             return try resume(backend.id)
         }
@@ -295,7 +296,8 @@ actor PoolController {
         guard others.isEmpty, role == .decode || handoff != .none else { return }
         throw DisaggError(
             .conflict,
-            "\(state.backend.id) is the last \(role.rawValue) backend that takes requests; add another first, or use force")
+            "\(state.backend.id) is the last \(role.rawValue) backend that takes requests; add another first, or use force"
+        )
     }
 
     private func checkReceiver(_ backend: Backend) throws(DisaggError) {

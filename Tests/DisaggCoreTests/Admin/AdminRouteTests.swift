@@ -8,10 +8,13 @@ struct AdminRouteTests {
     func finding() {
         #expect(AdminRoute.find(method: "GET", path: "/") == .page)
         #expect(AdminRoute.find(method: "DELETE", path: "/admin/v1/backends/a%2Fb") == .removeBackend("a/b"))
-        #expect(AdminRoute.find(method: "PUT", path: "/admin/v1/backends/decode-[::1]:80/role") == .setRole("decode-[::1]:80"))
+        #expect(
+            AdminRoute.find(method: "PUT", path: "/admin/v1/backends/decode-[::1]:80/role")
+                == .setRole("decode-[::1]:80"))
         #expect(AdminRoute.find(method: "GET", path: "/admin/v1/backends/") == .notFound)
         #expect(AdminRoute.find(method: "GET", path: "/admin/v1/backends/%zz") == .notFound)
-        #expect(AdminRoute.find(method: "GET", path: "/admin/v1/backends/a/drain") == .methodNotAllowed(allowed: "POST"))
+        #expect(
+            AdminRoute.find(method: "GET", path: "/admin/v1/backends/a/drain") == .methodNotAllowed(allowed: "POST"))
         for route in AdminRoute.all {
             for method in route.methods {
                 let path = Substring(route.path.replacing("{id}", with: "x"))
@@ -46,7 +49,8 @@ struct AdminRouteTests {
     @Test(
         "a token is compared as a whole",
         arguments: [
-            ("Bearer abc", true), ("bearer abc", true), ("Bearer abcd", false), ("Bearer ab", false), ("Bearer ", false),
+            ("Bearer abc", true), ("bearer abc", true), ("Bearer abcd", false), ("Bearer ab", false),
+            ("Bearer ", false),
             ("abc", false), ("Basic abc", false),
         ])
     func tokens(header: String, matches: Bool) throws {

@@ -144,7 +144,7 @@ struct AccessLogTests {
         // Read it empty, so that the writer's thread ends.
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         let finished = Task { await file.finish() }
-        fcntl(reader, F_SETFL, O_NONBLOCK)
+        _ = fcntl(reader, F_SETFL, O_NONBLOCK)
         var received = 0
         let expected = (AccessLogFile.maximumPending / line.count + 200 - file.dropped) * line.count
         while received < expected {

@@ -60,7 +60,8 @@ struct PrometheusTextTests {
     @Test(
         "nanoseconds are written as exact seconds",
         arguments: [
-            (Int64(0), "0.0"), (1, "0.000000001"), (25_000, "0.000025"), (1_000_000_000, "1.0"), (-1_500_000_000, "-1.5"),
+            (Int64(0), "0.0"), (1, "0.000000001"), (25_000, "0.000025"), (1_000_000_000, "1.0"),
+            (-1_500_000_000, "-1.5"),
             (Int64.max, "9223372036.854775807"),
         ])
     func seconds(nanoseconds: Int64, text: String) {
