@@ -12,7 +12,7 @@ public protocol PairBalancingPolicy: Sendable {
     func pickPair(
         prefill: Candidates, decode: Candidates, for request: RequestFacts,
         using generator: inout some RandomNumberGenerator
-    ) -> (prefill: Int, decode: Int)?
+    ) -> PairChoice?
 
     /// Chooses one backend of a role alone: a request without hand-off, or a retry whose other half stands.
     ///

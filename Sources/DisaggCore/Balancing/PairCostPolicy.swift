@@ -34,7 +34,7 @@ public final class PairCostPolicy: PairBalancingPolicy {
     public func pickPair(
         prefill: Candidates, decode: Candidates, for request: RequestFacts,
         using generator: inout some RandomNumberGenerator
-    ) -> (prefill: Int, decode: Int)? {
+    ) -> PairChoice? {
         let match = index.match(request.prefixKeys, now: prefill.now).valid(among: prefill)
         let speed = typicalSpeed(prefill)
         let prefills = best(of: prefill, using: &generator) {
@@ -42,21 +42,22 @@ public final class PairCostPolicy: PairBalancingPolicy {
         }
         let pace = typicalPace(decode)
         let decodes = best(of: decode, using: &generator) { decodeCost($0, request, typicalPace: pace) }
-        var chosen: (prefill: Int, decode: Int)?
+        var chosen: PairChoice?
         var least = Double.infinity
         for (from, prefill) in prefills.indices.lazy.map({ ($0, prefills[$0]) }) where prefill.index >= 0 {
             for (to, decode) in decodes.indices.lazy.map({ ($0, decodes[$0]) }) where decode.index >= 0 {
                 let seconds = from == to ? tunables.secondsPerTokenWithin : tunables.secondsPerTokenAcross
                 let cost = prefill.cost + decode.cost + Double(request.promptTokens) * seconds
                 if chosen == nil || cost < least {
-                    chosen = (prefill.index, decode.index)
+                    chosen = PairChoice(prefill: prefill.index, decode: decode.index)
                     least = cost
                 }
             }
         }
-        if let chosen {
-            index.insert(request.prefixKeys, serial: prefill[chosen.prefill].serial, now: prefill.now)
-        }
+        guard var chosen else { return nil }
+        let serial = prefill[chosen.prefill].serial
+        chosen.cachedTokens = min(match.tokens(serial: serial), request.promptTokens)
+        index.insert(request.prefixKeys, serial: serial, now: prefill.now)
         return chosen
     }
 
@@ -78,11 +79,6 @@ public final class PairCostPolicy: PairBalancingPolicy {
             index.insert(request.prefixKeys, serial: candidates[chosen].serial, now: candidates.now)
         }
         return chosen
-    }
-
-    /// Tokens of the prompt that a backend is thought to have cached: they are no work.
-    package func cachedTokens(of request: RequestFacts, at candidate: Candidate) -> Int {
-        min(index.match(request.prefixKeys, now: candidate.now).tokens(serial: candidate.serial), request.promptTokens)
     }
 
     // MARK: Costs

@@ -15,7 +15,7 @@ internal import DequeModule
 /// | trying | it was admitted    | the next is tried                                     |
 /// | trying | it found no room   | first again; tried again where room became free since |
 /// | any    | a waiter leaves    | the next is tried where it was the one tried          |
-package struct AdmissionQueue<Waiter> {
+package struct AdmissionQueue<Waiter: Sendable>: Sendable {
     /// Names a waiting request.
     package struct Ticket: Hashable, Sendable {
         fileprivate let number: UInt64
@@ -133,7 +133,3 @@ package struct AdmissionQueue<Waiter> {
         }
     }
 }
-
-extension AdmissionQueue: Sendable where Waiter: Sendable {}
-extension AdmissionQueue.Entry: Sendable where Waiter: Sendable {}
-extension AdmissionQueue.Level: Sendable where Waiter: Sendable {}

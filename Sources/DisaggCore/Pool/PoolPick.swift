@@ -30,6 +30,8 @@ package enum PickResult<Chosen> {
 package struct PickedPair: Sendable {
     package let prefill: BackendState
     package let decode: BackendState
+    /// Tokens of the prompt that need not be computed, as far as is known.
+    package var cachedTokens = 0
 }
 
 extension BackendPool {
@@ -43,11 +45,11 @@ extension BackendPool {
             let time = now.uptimeNanoseconds
             let prefill = candidates(.prefill, snapshot, constraints, time)
             let decode = candidates(.decode, snapshot, constraints, time)
-            if let (from, to) = pair.pickPair(prefill: prefill, decode: decode, for: request, using: &generator),
-                let chosen = Self.checked(from, prefill, snapshot.prefill),
-                let partner = Self.checked(to, decode, snapshot.decode)
+            if let choice = pair.pickPair(prefill: prefill, decode: decode, for: request, using: &generator),
+                let chosen = Self.checked(choice.prefill, prefill, snapshot.prefill),
+                let partner = Self.checked(choice.decode, decode, snapshot.decode)
             {
-                return .chosen(PickedPair(prefill: chosen, decode: partner))
+                return .chosen(PickedPair(prefill: chosen, decode: partner, cachedTokens: choice.cachedTokens))
             }
         }
         switch pick(.decode, in: snapshot, for: request, constraints, at: now, using: &generator) {
