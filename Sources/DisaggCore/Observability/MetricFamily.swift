@@ -6,7 +6,7 @@ package struct MetricFamily: Sendable, Equatable {
     /// A sample's number.
     package enum Value: Sendable, Equatable {
         case integer(Int)
-        case seconds(Double)
+        case decimal(Double)
         case histogram(MetricHistogram)
     }
 

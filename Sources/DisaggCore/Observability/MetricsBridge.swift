@@ -67,7 +67,7 @@ package final class MetricsBridge: Sendable {
         case .integer(let value) where family.kind == .counter:
             count(family.name, labels, to: Int64(value), &round)
         case .integer(let value): set(family.name, labels, to: Double(value), &round)
-        case .seconds(let value): set(family.name, labels, to: value, &round)
+        case .decimal(let value): set(family.name, labels, to: value, &round)
         case .histogram(let histogram):
             var running: Int64 = 0
             for (bound, count) in zip(histogram.bounds.nanoseconds, histogram.counts) {

@@ -49,7 +49,7 @@ package struct PrometheusText: Sendable {
         for sample in family.samples {
             switch sample.value {
             case .integer(let value): write(family.name, sample.labels, "\(value)")
-            case .seconds(let value): write(family.name, sample.labels, "\(value)")
+            case .decimal(let value): write(family.name, sample.labels, "\(value)")
             case .histogram(let value): write(family.name, sample.labels, value)
             }
         }

@@ -1,12 +1,15 @@
+package import NIOCore
+
 extension ProxyMetrics {
     /// All of the proxy's metrics with their names.
     ///
     /// - Parameters:
     ///   - pool: the backends, whose numbers all loops share.
     ///   - handoff: the hand-off protocol.
-    package func families(pool: BackendPool, handoff: HandoffKind) -> [MetricFamily] {
+    ///   - now: the moment, for what changes by time alone.
+    package func families(pool: BackendPool, handoff: HandoffKind, at now: NIODeadline) -> [MetricFamily] {
         [buildInfo(handoff), requestCounts(handoff)] + histograms() + counters() + gauges()
-            + Self.backends(pool.prefill + pool.decode)
+            + Self.backends(pool.snapshot.all, at: now)
     }
 
     private func buildInfo(_ handoff: HandoffKind) -> MetricFamily {
@@ -62,9 +65,9 @@ extension ProxyMetrics {
     }
 
     private func counters() -> [MetricFamily] {
-        var released = MetricFamily(
-            "disagg_kv_releases_total", .counter, "Requests sent to free KV that nobody would use, by how it is freed.")
-        for (how, count) in releases.sorted(by: { $0.key < $1.key }) { released.add(count, [("how", how)]) }
+        var endings = MetricFamily(
+            "disagg_kv_endings_total", .counter, "What became of the KV of attempts whose prefill was sent.")
+        for ending in ReleaseReason.allCases { endings.add(kvEndings[ending] ?? 0, [("ending", ending.rawValue)]) }
         func counter(_ name: String, _ help: String, _ value: Int) -> MetricFamily {
             MetricFamily(name, .counter, help, value)
         }
@@ -73,7 +76,8 @@ extension ProxyMetrics {
             counter(
                 "disagg_clients_gone_total", "Clients that left before their answer was complete.", clientsGone),
             counter("disagg_streams_broken_total", "Streams ended with an error event.", streamsBroken),
-            released,
+            endings,
+            counter("disagg_kv_releases_total", "Requests sent to free KV that nobody would use.", releases),
             counter("disagg_kv_release_failures_total", "Requests to free KV that failed.", releasesFailed),
             counter(
                 "disagg_kv_leases_leaked_total", "Hand-offs whose KV was neither used nor freed; engines free it late.",
@@ -95,23 +99,6 @@ extension ProxyMetrics {
         [
             MetricFamily("disagg_requests_in_flight", .gauge, "Generation requests under way.", requestsInFlight),
             MetricFamily("disagg_client_connections", .gauge, "Open client connections.", connections),
-        ]
-    }
-
-    private static func backends(_ states: [BackendState]) -> [MetricFamily] {
-        func family(
-            _ name: String, _ kind: MetricFamily.Kind, _ help: String, _ value: (BackendState) -> Int
-        ) -> MetricFamily {
-            var family = MetricFamily(name, kind, help)
-            for state in states {
-                family.add(value(state), [("backend", state.backend.id), ("role", state.backend.role.rawValue)])
-            }
-            return family
-        }
-        return [
-            family("disagg_backend_in_flight", .gauge, "Requests open at a backend.") { $0.inFlight },
-            family("disagg_backend_picks_total", .counter, "Requests sent to a backend.") { $0.picked },
-            family("disagg_backend_failures_total", .counter, "Exchanges with a backend that failed.") { $0.failed },
         ]
     }
 }

@@ -71,11 +71,10 @@ package struct ProxyMetrics: Sendable {
     package var loopLag = MetricHistogram(.proxy)
     package var retries = 0
     package var clientsGone = 0
-    /// Requests sent to free KV that nobody would use, by how it is freed.
-    package var releases: [String: Int] = [:]
+    package var releases = 0
     package var releasesFailed = 0
-    /// Hand-offs whose KV was neither used nor freed, as far as the proxy can tell.
-    package var leasesLeaked = 0
+    /// What became of the KV of attempts whose prefill was sent.
+    package var kvEndings: [ReleaseReason: Int] = [:]
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
     package var notificationsUnknown = 0
@@ -86,10 +85,18 @@ package struct ProxyMetrics: Sendable {
 
     package init() {}
 
+    /// Hand-offs whose KV was neither used nor freed, as far as the proxy can tell.
+    package var leasesLeaked: Int { kvEndings[.abandoned] ?? 0 }
+
+    /// Counts a finished request.
+    package mutating func count(_ record: RequestRecord) {
+        requests[
+            RequestKey(endpoint: record.endpoint, status: record.status, outcome: record.reason), default: 0] += 1
+    }
+
     /// Counts a finished generation request with its times.
     package mutating func record(_ record: RequestRecord) {
-        requests[
-            RequestKey(endpoint: record.path, status: record.status, outcome: record.reason), default: 0] += 1
+        count(record)
         let timeline = record.timeline
         for (stage, value) in [
             (Stage.queue, timeline.queue), (.prefill, timeline.prefill), (.handoff, timeline.handoff),
@@ -113,9 +120,9 @@ package struct ProxyMetrics: Sendable {
         loopLag.add(other.loopLag)
         retries += other.retries
         clientsGone += other.clientsGone
-        releases.merge(other.releases) { $0 + $1 }
+        releases += other.releases
         releasesFailed += other.releasesFailed
-        leasesLeaked += other.leasesLeaked
+        for (key, count) in other.kvEndings { kvEndings[key, default: 0] += count }
         notificationsTimedOut += other.notificationsTimedOut
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown

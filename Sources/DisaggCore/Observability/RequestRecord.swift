@@ -8,6 +8,9 @@ package struct RequestRecord: Sendable, Equatable {
     package var method = "POST"
     /// The path without its query, which may hold what a log must not.
     package var path = ""
+    /// The value of the label `endpoint`: a known path, or `other`.
+    package var endpoint = RequestRecord.otherEndpoint
+    package static let otherEndpoint = "other"
     package var status = 0
     /// Why it was served the way it was.
     package var reason = ""
@@ -30,6 +33,32 @@ package struct RequestRecord: Sendable, Equatable {
     package var timeline = RequestTimeline(started: 0)
 
     package init() {}
+
+    /// What is known of a generation request when it begins.
+    ///
+    /// - Parameters:
+    ///   - traceParent: the client's header of that name.
+    ///   - now: nanoseconds of a monotonic clock.
+    package init(_ request: GenerationRequest, requestID: String, traceParent: String?, at now: UInt64) {
+        timeline = RequestTimeline(started: now)
+        self.requestID = requestID
+        traceID = TraceParent.traceID(traceParent)
+        path = request.endpoint.rawValue
+        endpoint = path
+        isStream = request.isStream
+        bytesIn = request.body.readableBytes
+    }
+
+    /// A request that is no generation.
+    ///
+    /// - Parameter endpoint: a known path; nil for any other.
+    package init(method: String, path: String, endpoint: String?, requestID: String, at now: UInt64) {
+        timeline = RequestTimeline(started: now)
+        self.method = method
+        self.path = path
+        self.endpoint = endpoint ?? Self.otherEndpoint
+        self.requestID = requestID
+    }
 
     /// The stages in their order with the names that logs use; those that were not gone through are left out.
     package var stages: [(name: StaticString, nanoseconds: Int64)] {

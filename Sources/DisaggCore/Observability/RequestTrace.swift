@@ -7,6 +7,8 @@ package final class RequestTrace {
     private let tracer: any Tracer
     private let span: any Span
     private var legs: [String: any Span] = [:]
+    /// The header fields that the tracer writes: a client's own must not stand beside them.
+    package let fieldNames: [String]
 
     /// The bootstrapped tracer; nil where there is none.
     package static var bootstrapped: (any Tracer)? {
@@ -23,6 +25,9 @@ package final class RequestTrace {
         var context = parent ?? .topLevel
         if parent == nil { tracer.extract(headers, into: &context, using: HeaderExtractor()) }
         span = Self.start(tracer, name, context: context, kind: .server)
+        var fields = HeaderCarrier()
+        tracer.inject(span.context, into: &fields, using: HeaderInjector())
+        fieldNames = fields.fields.map(\.name)
     }
 
     /// Begins the span of a leg.

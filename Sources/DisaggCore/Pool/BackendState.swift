@@ -26,6 +26,7 @@ package final class BackendState: Sendable {
     private let handoffs = Atomic<Int>(0)
     private let leaseEnd = Atomic<UInt64>(0)
     private let restart = Atomic<Bool>(false)
+    private let restartCount = Atomic<Int>(0)
 
     package init(
         _ backend: Backend, meter: BackendMeter = BackendMeter(serial: 0),
@@ -167,6 +168,7 @@ package final class BackendState: Sendable {
 
     /// The engine is another process than before: what it held is gone.
     private func restarted(at now: NIODeadline) {
+        restartCount.wrappingAdd(1, ordering: .relaxed)
         meter.cacheValidSince = now.uptimeNanoseconds
         meter.budget.recover()
         meter.block(until: 0)
@@ -177,10 +179,10 @@ package final class BackendState: Sendable {
 
     // MARK: KV it holds for others
 
-    /// Hand-offs of this prefill backend that no decoder has taken yet.
+    /// Hand-offs it takes part in whose KV no decode has taken yet.
     package var openHandoffs: Int { handoffs.load(ordering: .relaxed) }
 
-    /// A prefill was sent whose KV will be held here.
+    /// A hand-off begins; see ``KVHold``.
     package func handoffBegan() { handoffs.wrappingAdd(1, ordering: .relaxed) }
 
     /// Its KV was taken or freed, or never came to be.
@@ -201,6 +203,9 @@ package final class BackendState: Sendable {
     package func isDrained(at now: NIODeadline) -> Bool {
         isDraining && inFlight == 0 && openHandoffs == 0 && leaseEnd.load(ordering: .relaxed) <= now.uptimeNanoseconds
     }
+
+    /// How often the engine came back as another process.
+    package var restarts: Int { restartCount.load(ordering: .relaxed) }
 
     /// The engine must be restarted before its hand-offs work again: a decoder it was connected to was restarted.
     package var needsRestart: Bool {

@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import Logging
 internal import NIOCore
+internal import Tracing
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
 final class ProxyShared: Sendable {
@@ -9,6 +10,8 @@ final class ProxyShared: Sendable {
     let admission: AdmissionGate
     let handoff: any HandoffProtocol
     let logger: Logger
+    /// What an embedding application bootstrapped; nil where it did not, so that nothing is done for nobody.
+    let tracer = RequestTrace.bootstrapped
 
     init(deployment: Deployment, logger: Logger) {
         self.deployment = deployment
@@ -16,15 +19,7 @@ final class ProxyShared: Sendable {
         pool = BackendPool(
             prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing)
         admission = AdmissionGate(capacity: 1024)
-        handoff =
-            switch deployment.handoff {
-            case .lmcache:
-                LMCacheProtocol(
-                    firstToken: deployment.firstToken, expectedNotices: deployment.expectedNotifications)
-            case .nixl: NixlProtocol()
-            case .plain, .lmcacheLegacy: PlainProtocol()
-            case .none: NoHandoffProtocol()
-            }
+        handoff = HandoffKind.makeProtocol(deployment)
     }
 }
 
@@ -37,6 +32,7 @@ final class LoopContext: ClientRequestHandler {
     let index: Int
     let shared: ProxyShared
     let upstream: UpstreamPool
+    let facts: EngineFactTable
     var metrics = ProxyMetrics()
     /// The last requests, for the live page.
     private(set) var decisions = DecisionRing()
@@ -69,6 +65,8 @@ final class LoopContext: ClientRequestHandler {
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
             logger: shared.logger)
+        facts = EngineFactTable(
+            upstream: upstream, reactor: reactor, timeout: shared.deployment.proxy.connectTimeout)
     }
 
     // MARK: Time
@@ -135,20 +133,23 @@ final class LoopContext: ClientRequestHandler {
             passesUnderWay += 1
             pass.start()
             return pass
+        // Probes and scrapes come by the second and are not logged.
         case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
         case .ready: Readiness.answer(loop: self, sink: sink)
         case .metrics: answerMetrics(sink, .asked(by: request.headers.first("accept")))
         case .notFound:
-            sink.respond(
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
                 DisaggError(
                     .notFound,
                     "no such path: \(request.path); this proxy serves /v1/completions, /v1/chat/completions, /v1/models, "
                         + "/tokenize, /detokenize, /health, /ready, /version and /metrics"))
         case .methodNotAllowed(let allowed):
-            sink.respond(
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
                 DisaggError(
                     .methodNotAllowed, "\(request.method.rawValue) is not allowed on \(request.path); use \(allowed)"),
-                extraLines: "allow: \(allowed)\r\n")
+                lines: "allow: \(allowed)\r\n")
         }
         return nil
     }
@@ -158,15 +159,52 @@ final class LoopContext: ClientRequestHandler {
     ) -> (any RequestInFlight)? {
         do throws(DisaggError) {
             let generation = try GenerationRequest(endpoint: endpoint, body: request.body)
-            let driver = RequestDriver(loop: self, sink: sink, request: generation, headers: request.headers)
+            let driver = RequestDriver(
+                loop: self, sink: sink, request: generation, headers: request.headers, parent: request.trace)
             requests[ObjectIdentifier(driver)] = driver
             metrics.requestsInFlight += 1
             driver.start()
             return driver
         } catch {
-            sink.respond(error)
+            refuse(request, sink, endpoint: endpoint.rawValue, reason: "invalid-request", error)
             return nil
         }
+    }
+
+    /// Answers a request that comes to no backend.
+    ///
+    /// - Parameter reason: one of a fixed set of words.
+    private func refuse(
+        _ request: ClientRequest, _ sink: ResponseSink, endpoint: String?, reason: String, _ error: DisaggError,
+        lines: String = ""
+    ) {
+        var record = self.record(of: request, endpoint: endpoint, reason: reason)
+        sink.respond(error, extraLines: lines + "x-request-id: \(record.requestID)\r\n")
+        record.status = error.code.statusCode
+        ended(record, sink)
+    }
+
+    /// What is known of a request that is no generation.
+    func record(of request: ClientRequest, endpoint: String?, reason: String) -> RequestRecord {
+        let id = RequestHeadWriter.requestID(request.headers, using: &generator, loop: index)
+        var record = RequestRecord(
+            method: request.method.rawValue, path: String(request.path), endpoint: endpoint, requestID: id,
+            at: NIODeadline.now().uptimeNanoseconds)
+        record.reason = reason
+        record.traceID = TraceParent.traceID(request.headers.first("traceparent"))
+        record.bytesIn = request.body.readableBytes
+        return record
+    }
+
+    /// Counts and logs a request that is no generation.
+    func ended(_ finished: RequestRecord, _ sink: ResponseSink) {
+        var record = finished
+        record.timeline.ended(at: NIODeadline.now().uptimeNanoseconds)
+        record.endedAt = WallClock.milliseconds
+        record.bytesOut = sink.bodyBytes
+        record.handoff = shared.deployment.handoff.rawValue
+        metrics.count(record)
+        accessLog?.add(record)
     }
 
     private func answerMetrics(_ sink: ResponseSink, _ format: PrometheusText.Format) {
@@ -175,7 +213,8 @@ final class LoopContext: ClientRequestHandler {
         collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let metrics):
-                let families = metrics.families(pool: shared.pool, handoff: shared.deployment.handoff)
+                let families = metrics.families(
+                    pool: shared.pool, handoff: shared.deployment.handoff, at: .now())
                 sink.respond(
                     status: 200, lines: "content-type: \(format.contentType)\r\n",
                     body: ByteBuffer(string: PrometheusText.page(families, format: format)))
@@ -237,13 +276,17 @@ final class LoopContext: ClientRequestHandler {
     private static let maximumReleases = 4096
 
     /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
-    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter) {
-        metrics.releases[shared.handoff.rules.release.label, default: 0] += 1
+    ///
+    /// - Parameter hold: the hand-off that lasts until then.
+    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, hold: KVHold? = nil) {
+        metrics.releases += 1
         releasesUnderWay += 1
-        tryRelease(leg, at: backend, heads: heads, number: 1)
+        tryRelease(leg, at: backend, heads: heads, hold: hold, number: 1)
     }
 
-    private func tryRelease(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, number: Int) {
+    private func tryRelease(
+        _ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, hold: KVHold?, number: Int
+    ) {
         backend.enter()
         let exchange = CollectingExchange(
             timeout: shared.deployment.proxy.decodeIdleTimeout, on: reactor
@@ -253,6 +296,7 @@ final class LoopContext: ClientRequestHandler {
             switch result {
             case .success(let answer) where answer.head.status < 500 && answer.head.status != 429:
                 releasesUnderWay -= 1
+                hold?.end()
                 return
             case .success: break
             // An engine that is gone took its KV along.
@@ -261,17 +305,18 @@ final class LoopContext: ClientRequestHandler {
             }
             guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
                 metrics.releasesFailed += 1
+                metrics.kvEndings[.abandoned, default: 0] += 1
+                hold?.lose(at: .now())
                 releasesUnderWay -= 1
                 return
             }
             let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
             reactor.assumeIsolated().scheduleTask(in: pause) { [self] in
-                tryRelease(leg, at: backend, heads: heads, number: number + 1)
+                tryRelease(leg, at: backend, heads: heads, hold: hold, number: number + 1)
             }
         }
         upstream.send(
-            head: heads.head(method: .post, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
-            body: leg.body, to: backend, fresh: number > 1, for: exchange)
+            head: heads.head(of: leg, to: backend), body: leg.body, to: backend, fresh: number > 1, for: exchange)
     }
 
     /// How long a cancelled exchange may take to end before its connection is closed for good.

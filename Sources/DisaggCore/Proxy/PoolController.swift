@@ -35,6 +35,8 @@ actor PoolController {
     private let logger: Logger
     private var sources: [String: Source] = [:]
     private var pending: [String: Pending] = [:]
+    /// Restarts seen of each backend, by its serial number.
+    private var restarts: [Int: Int] = [:]
     private var watches: [String: Task<Void, Never>] = [:]
 
     init(pool: BackendPool, handoff: HandoffKind, logger: Logger) {
@@ -241,6 +243,41 @@ actor PoolController {
     func stop() {
         for watch in watches.values { watch.cancel() }
         watches = [:]
+    }
+
+    // MARK: Restarts
+
+    /// How often it is looked whether an engine was restarted.
+    private static let restartInterval = Duration.seconds(1)
+
+    /// Marks, until it is cancelled, the LMCache prefill engines that were connected to a decoder which was restarted: they
+    /// do not connect again, and no notification comes for what they send. Source: LMCache 0.5.6, NIXL "remote agent
+    /// disconnected"; seen with vLLM 0.24.0.
+    func watchRestarts() async {
+        guard handoff == .lmcache else { return }
+        while !Task.isCancelled {
+            noteRestarts()
+            do { try await Task.sleep(for: Self.restartInterval) } catch { return }
+        }
+    }
+
+    /// Looks once.
+    func noteRestarts() {
+        let snapshot = pool.snapshot
+        var known: [Int: Int] = [:]
+        for state in snapshot.all { known[state.meter.serial] = state.restarts }
+        for state in snapshot.prefill where state.restarts > restarts[state.meter.serial] ?? 0 {
+            state.needsRestart = false
+        }
+        for state in snapshot.decode where state.restarts > restarts[state.meter.serial] ?? 0 {
+            for prefill in snapshot.prefill where prefill.picked > 0 && !prefill.needsRestart {
+                prefill.needsRestart = true
+                logger.warning(
+                    "a decode engine was restarted; restart the prefill engine that was connected to it",
+                    metadata: ["disagg.decode": "\(state.backend.id)", "disagg.prefill": "\(prefill.backend.id)"])
+            }
+        }
+        restarts = known
     }
 
     // MARK: Draining

@@ -81,6 +81,7 @@ final class ProxyCore: Sendable {
     func runControlPlane() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.discovery.run() }
+            group.addTask { await self.controller.watchRestarts() }
             if let bridge = MetricsBridge.bootstrapped {
                 group.addTask {
                     while let families = try? await self.metricFamilies() {
@@ -101,7 +102,8 @@ final class ProxyCore: Sendable {
 
     /// All metrics with their names.
     func metricFamilies() async throws -> [MetricFamily] {
-        try await metrics().families(pool: shared.pool, handoff: shared.deployment.handoff)
+        try await metrics().families(
+            pool: shared.pool, handoff: shared.deployment.handoff, at: .now())
     }
 
     /// The last requests of all loops, newest first.
