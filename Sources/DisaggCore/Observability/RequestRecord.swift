@@ -1,3 +1,5 @@
+internal import NIOCore
+
 /// What is known of a finished request: a line of the access log, and a row of the live page's recent decisions.
 package struct RequestRecord: Sendable, Equatable {
     /// When it ended, in milliseconds since 1970-01-01 UTC.

@@ -15,7 +15,7 @@ extension AdminPage {
           for (const child of children.flat()) if (child != null) node.append(child);
           return node;
         }
-        const fill = (id, ...children) => $(id).replaceChildren(...children);
+        const fill = (id, ...children) => $(id).replaceChildren(...children.flat());
         const count = n => n == null ? '–' : n >= 1e6 ? (n / 1e6).toFixed(1) + 'M' : n >= 1e4 ? (n / 1e3).toFixed(1) + 'k' : String(n);
         const rate = n => n >= 100 ? n.toFixed(0) : n >= 10 ? n.toFixed(1) : n.toFixed(2);
         function time(seconds) {
@@ -96,9 +96,10 @@ extension AdminPage {
             el('thead', {}, el('tr', {}, columns.map(c => el('th', { class: cls(c) }, c.name)))),
             el('tbody', {}, rows.map(row => el('tr', {}, columns.map(c => el('td', { class: cls(c) }, c.cell(row)))))));
         }
-        function bar(used, capacity) {
+        // How much of a capacity is used; of the largest value in a column, where there is no capacity to run out of.
+        function bar(used, capacity, runsOut) {
           const part = capacity ? Math.min(1, used / capacity) : 0;
-          return el('span', { class: part > .9 ? 'bar full' : 'bar' }, el('i', { style: `width:${(100 * part).toFixed(1)}%` }));
+          return el('span', { class: runsOut && part > .9 ? 'bar full' : 'bar' }, el('i', { style: `width:${(100 * part).toFixed(1)}%` }));
         }
 
         function drawTiles(now, window) {
@@ -117,7 +118,7 @@ extension AdminPage {
             tile('KV leases leaked', count(now.requests.leases_leaked), '', now.requests.leases_leaked ? 'bad' : ''));
         }
         function drawStages(window) {
-          const rows = [['queue', 'queue'], ['prefill', 'prefill'], ['handoff', 'hand-off'], ['decode_first_byte', 'decode, first byte'], ['proxy', 'proxy itself']];
+          const rows = [['queue', 'queue'], ['prefill', 'prefill'], ['handoff', 'hand-off'], ['decode_first_byte', 'first decode byte'], ['proxy', 'proxy itself']];
           const values = rows.map(([key]) => [quantile(window.all[key], .5), quantile(window.all[key], .99)]);
           const top = Math.max(...values.map(v => v[0] || 0), 1e-9);
           $('span').textContent = window.label;
@@ -150,7 +151,7 @@ extension AdminPage {
             { name: 'requests / s', n: 1, cell: perSecond },
             role === 'prefill'
               ? { name: 'queued tokens', n: 1, wide: 1, cell: b => count(b.queued_tokens) }
-              : { name: 'KV reserved', wide: 1, cell: b => b.kv_chunks ? [bar(b.kv_chunks.used, b.kv_chunks.capacity), `${b.kv_chunks.used} / ${b.kv_chunks.capacity}`] : '–' },
+              : { name: 'KV reserved', wide: 1, cell: b => b.kv_chunks ? [bar(b.kv_chunks.used, b.kv_chunks.capacity, true), `${b.kv_chunks.used} / ${b.kv_chunks.capacity}`] : '–' },
             role === 'prefill'
               ? { name: 'open hand-offs', n: 1, wide: 1, cell: b => count(b.open_handoffs) }
               : { name: 'per token', n: 1, wide: 1, cell: b => timeText(b.time_per_token_seconds) },
@@ -158,7 +159,7 @@ extension AdminPage {
             { name: 'KV in use', n: 1, wide: 1, cell: b => b.engine && b.engine.kv_usage != null ? (100 * b.engine.kv_usage).toFixed(0) + ' %' : '–' },
             { name: 'breaker', wide: 1, cell: b => el('span', { class: b.breaker === 'closed' ? 'muted' : 'warn' }, b.breaker) },
             { name: 'weight', n: 1, wide: 1, cell: b => String(b.weight) },
-            { name: 'failures', n: 1, cell: b => el('span', { class: b.failures ? 'bad' : 'muted' }, count(b.failures)) }];
+            { name: 'failures', n: 1, wide: 1, cell: b => el('span', { class: b.failures ? 'bad' : 'muted' }, count(b.failures)) }];
           fill(role, table(columns, rows, role === 'prefill' ? 'No prefill backends: decode engines serve alone.' : 'No decode backends.'));
         }
         function drawDecisions(now) {
@@ -168,7 +169,7 @@ extension AdminPage {
             { name: 'pair', cell: d => [d.prefill ? `${d.prefill} → ${d.decode || '–'}` : d.decode || '–', el('span', { class: 'sub' }, d.reason)] },
             { name: 'endpoint', wide: 1, cell: d => el('code', {}, d.path) },
             { name: 'first token', n: 1, cell: d => timeText(d.first_byte_ms == null ? null : d.first_byte_ms / 1e3) },
-            { name: 'total', n: 1, cell: d => timeText(d.total_ms == null ? null : d.total_ms / 1e3) },
+            { name: 'total', n: 1, wide: 1, cell: d => timeText(d.total_ms == null ? null : d.total_ms / 1e3) },
             { name: 'retries', n: 1, wide: 1, cell: d => d.retries || '–' },
             { name: 'bytes out', n: 1, wide: 1, cell: d => count(d.bytes_out) },
             { name: 'request', wide: 1, cell: d => el('code', { title: d.request_id }, d.request_id.slice(0, 18)) }];

@@ -28,7 +28,7 @@ extension AdminPage {
         .tile b small{font-size:13px;font-weight:500;color:var(--muted);margin-left:2px}
         .tile span{font-size:12px;color:var(--muted)}
         .columns{display:grid;grid-template-columns:3fr 2fr;gap:14px}
-        .stage{display:grid;grid-template-columns:126px 1fr 92px 92px;gap:10px;align-items:center;padding:4px 0}
+        .stage{display:grid;grid-template-columns:150px 1fr 86px 86px;gap:10px;align-items:center;padding:4px 0}
         .stage .track{height:10px;border-radius:5px;background:var(--line);overflow:hidden;display:flex}
         .stage .track i{display:block;height:100%;border-radius:5px}
         .stage .num{text-align:right}
@@ -40,7 +40,8 @@ extension AdminPage {
         th{font-size:12px;font-weight:500;color:var(--muted);text-align:left;padding:0 12px 6px 0;white-space:nowrap}
         td{padding:6px 12px 6px 0;border-top:1px solid var(--line);white-space:nowrap;vertical-align:middle}
         th.n,td.n{text-align:right}th:last-child,td:last-child{padding-right:0}
-        td .sub{display:block;font-size:12px;color:var(--muted)}
+        td .sub{display:block;font-size:12px;color:var(--muted)}td .sub.warn{color:var(--warn)}
+        th+th,td+td{padding-left:10px}
         .bar{display:inline-block;vertical-align:middle;width:72px;height:6px;border-radius:3px;background:var(--line);
         margin-right:8px;overflow:hidden}
         .bar i{display:block;height:100%;background:var(--accent)}.bar.full i{background:var(--warn)}
@@ -54,8 +55,9 @@ extension AdminPage {
         button{background:var(--accent);border-color:var(--accent);color:#fff;cursor:pointer}
         footer{display:flex;justify-content:space-between;gap:12px;font-size:12px;flex-wrap:wrap}a{color:var(--accent)}
         @media (max-width:900px){.columns{grid-template-columns:1fr;gap:0}}
-        @media (max-width:640px){body{padding:14px 12px 24px}.w{display:none}.bar{width:44px}
+        @media (max-width:640px){body{padding:14px 12px 24px}.w{display:none}.bar{width:36px;margin-right:6px}
+        th,td{padding-right:8px}th+th,td+td{padding-left:0}
         #tiles{grid-template-columns:repeat(2,1fr)}.tile b{font-size:19px}#about{order:3;flex-basis:100%}
-        .stage{grid-template-columns:104px 1fr 66px 66px;gap:8px}header{justify-content:space-between}}
+        .stage{grid-template-columns:130px 1fr 60px 60px;gap:8px}header{justify-content:space-between}}
         """
 }

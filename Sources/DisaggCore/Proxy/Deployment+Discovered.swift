@@ -9,8 +9,11 @@ extension Deployment {
             let ports = receiverPorts ?? decode.receiverPorts(replica: 0)
             receiver = PDReceiver(host: endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
         }
-        return Backend(
+        var backend = Backend(
             id: BackendNaming.name(role, endpoint), role: role, host: endpoint.host, port: endpoint.port,
             receiver: receiver)
+        backend.transfer = transferAddress(role, replica: 0)
+        backend.transfer.host = group(role).transfer.host ?? endpoint.host
+        return backend
     }
 }

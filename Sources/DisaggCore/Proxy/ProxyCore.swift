@@ -14,6 +14,8 @@ final class ProxyCore: Sendable {
     /// Nil where requests are not logged.
     let accessLog: AccessLogFile?
     private let discovery: Discovery
+    /// Nil where engines do not report themselves.
+    private let registrations: Registrations?
     /// How often an embedding application's metrics backend hears of the counters.
     private static let publishInterval = Duration.seconds(1)
     /// Where the notification socket lives; nil where the hand-off has none.
@@ -27,6 +29,9 @@ final class ProxyCore: Sendable {
         accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
         controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
         discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
+        registrations = deployment.discovery.pings.map { [controller] in
+            Registrations($0, deployment: deployment, controller: controller, logger: logger)
+        }
         monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
@@ -81,6 +86,7 @@ final class ProxyCore: Sendable {
     func runControlPlane() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await self.discovery.run() }
+            if let registrations = self.registrations { group.addTask { await registrations.run() } }
             group.addTask { await self.controller.watchRestarts() }
             if let bridge = MetricsBridge.bootstrapped {
                 group.addTask {
@@ -120,6 +126,7 @@ final class ProxyCore: Sendable {
     /// - Returns: the port of the notification socket, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
+        _ = try await registrations?.start()
         await monitor.start()
         return try await notifications?.start()
     }

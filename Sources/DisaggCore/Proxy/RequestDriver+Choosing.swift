@@ -8,6 +8,7 @@ extension RequestDriver {
             failure = refusal
             return perform(machine.noBackend())
         }
+        record.timeline.admitted(at: Self.now)
         var alone = handoff.reasonToDecodeAlone(request)
         if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
         if let alone { reason = alone }

@@ -21,7 +21,8 @@ extension RequestDriver {
         decode.enter()
         let joined = trace?.begin("decode", backend: decode.backend.id) ?? []
         loop.upstream.send(
-            head: heads.head(of: leg, to: decode, joining: joined), body: leg.body, to: decode, fresh: fresh || needsFreshConnections,
+            head: heads.head(of: leg, to: decode, joining: joined), body: leg.body, to: decode,
+            fresh: fresh || needsFreshConnections,
             for: exchange)
     }
 

@@ -33,7 +33,8 @@ extension RequestDriver {
         prefill.enter()
         let joined = trace?.begin("prefill", backend: prefill.backend.id) ?? []
         loop.upstream.send(
-            head: heads.head(of: leg, to: prefill, joining: joined), body: leg.body, to: prefill, fresh: fresh, for: exchange)
+            head: heads.head(of: leg, to: prefill, joining: joined), body: leg.body, to: prefill, fresh: fresh,
+            for: exchange)
     }
 
     func cancelPrefill() {
