@@ -189,5 +189,11 @@ package final class BackendMeter: Sendable {
     /// What the engine itself said last; nil where it never did.
     package var lastLoad: EngineLoad? { engineLoad.withLockedValue { $0 } }
 
-    package func report(_ load: EngineLoad) { engineLoad.withLockedValue { $0 = load } }
+    /// Takes in what the engine says of itself.
+    package func report(_ load: EngineLoad) {
+        var load = load
+        // Compared at once: against a later number of open requests, an old one would tell of requests that never were.
+        load.foreign = max(0, (load.running ?? 0) + (load.waiting ?? 0) - inFlight)
+        engineLoad.withLockedValue { $0 = load }
+    }
 }

@@ -22,6 +22,8 @@ public struct Candidate: Sendable {
     public var running: Int? { freshLoad?.running }
     /// Requests that wait in the engine; nil where unknown or too old. With ``FactSet/engineLoad``.
     public var waiting: Int? { freshLoad?.waiting }
+    /// Requests of other routers that the engine had when it last told, 0 where unknown. With ``FactSet/engineLoad``.
+    public var foreign: Int { freshLoad?.foreign ?? 0 }
     /// Part of its KV cache in use, 0...1; nil where unknown or too old. With ``FactSet/engineLoad``.
     public var cacheUsage: Double? { freshLoad?.cacheUsage }
     /// Its topology group: KV moves cheaply within one.

@@ -9,6 +9,8 @@ package struct EngineLoad: Sendable, Hashable {
     package var running: Int?
     /// Requests that wait in the engine.
     package var waiting: Int?
+    /// Requests it had then that this proxy did not send.
+    package var foreign = 0
     /// Part of the KV cache in use, 0...1.
     package var cacheUsage: Double?
 

@@ -88,19 +88,20 @@ public final class PairCostPolicy: PairBalancingPolicy {
         _ candidate: Candidate, _ request: RequestFacts, cached: Int, typicalSpeed: Double
     ) -> Double {
         let fixed = ThroughputMeter.requestTokens
-        // Other routers' requests are seen only in the engine's own numbers; they are taken to be like this one.
-        let foreign = max(0, (candidate.running ?? 0) + (candidate.waiting ?? 0) - candidate.inFlight)
         let own = max(0, request.promptTokens - cached) + fixed
         let queued =
-            candidate.queuedTokens + candidate.inFlight * fixed + foreign * (request.promptTokens + fixed)
-        return Double(own + queued) / ((candidate.tokensPerSecond ?? typicalSpeed) * candidate.weight)
+            candidate.queuedTokens + candidate.inFlight * fixed
+            // Other routers' requests are seen only in the engine's own numbers; they are taken to be like this one.
+            + candidate.foreign * (request.promptTokens + fixed)
+        let speed = Self.significant(candidate.tokensPerSecond ?? typicalSpeed, from: typicalSpeed)
+        return Double(own + queued) / (speed * candidate.weight)
     }
 
     /// Seconds that the decode takes, and that it costs the requests there.
     private func decodeCost(_ candidate: Candidate, _ request: RequestFacts, typicalPace: Double) -> Double {
         let tokens = Double(min(request.outputLimit ?? tunables.expectedTokens, tunables.expectedTokens))
-        let running = Double(max(candidate.inFlight, candidate.running ?? 0))
-        let pace = pace(of: candidate) ?? typicalPace
+        let running = Double(candidate.inFlight + candidate.foreign)
+        let pace = Self.significant(pace(of: candidate) ?? typicalPace, from: typicalPace)
         // A step with one request more is slower for all that run.
         let step = pace * (1 + (running + 1) * tunables.slowdownPerRequest)
         let others = running * pace * tunables.slowdownPerRequest
@@ -113,6 +114,11 @@ public final class PairCostPolicy: PairBalancingPolicy {
             cost += Double(waiting) * tokens * step / max(1, running)
         }
         return cost * tunables.decodeWeight / candidate.weight
+    }
+
+    /// What engines that are alike are seen to do differs by what they happened to be sent: a small difference is none.
+    private static func significant(_ value: Double, from mean: Double) -> Double {
+        abs(value - mean) <= 0.15 * mean ? mean : value
     }
 
     /// A backend's time for a token if it ran one request.

@@ -29,6 +29,14 @@ package struct PrefixMatch: Sendable {
         count += 1
     }
 
+    /// Says what a backend holds, in place of the one that holds the least where all places are taken.
+    package mutating func noteBest(serial: Int, tokens: Int) {
+        guard count == Self.maximumHolders else { return note(serial: serial, tokens: tokens) }
+        var least = 0
+        for index in 1..<count where holders[index].tokens < holders[least].tokens { least = index }
+        if holders[least].tokens < tokens { holders[least] = Holder(serial: serial, tokens: tokens, time: .max) }
+    }
+
     /// The match without backends whose engines were restarted since.
     package func valid(among candidates: Candidates) -> PrefixMatch {
         var valid = PrefixMatch()

@@ -10,6 +10,8 @@ public struct RequestFacts: Sendable {
     public var prefixKeys: [UInt64] = []
     /// The prompt's token ids where the client sent ids, else empty. With ``FactSet/tokenIDs``.
     public var tokenIDs: [Int32] = []
+    /// The model name the client asked for, where it is not the deployment's: a LoRA adapter. With ``FactSet/tokenIDs``.
+    public var lora: String?
     /// What separates caches on one engine: model or LoRA name and `cache_salt`, hashed. With the two above.
     public var cacheNamespace: UInt64 = 0
 
@@ -23,6 +25,7 @@ public struct RequestFacts: Sendable {
         sessionKey = nil
         prefixKeys.removeAll(keepingCapacity: true)
         tokenIDs.removeAll(keepingCapacity: true)
+        lora = nil
         cacheNamespace = 0
     }
 }

@@ -16,9 +16,11 @@ package enum DeploymentChecks {
         }
         guard countable else { return }
         for role in BackendRole.allCases { checkGroup(deployment, role, &reader) }
+        for role in BackendRole.allCases { checkKVEvents(deployment, role, &reader) }
         checkParallelism(deployment, &reader)
         checkBuffers(deployment, &reader)
         checkPorts(deployment, &reader)
+        HandoffSections.check(deployment, &reader)
         if deployment.model.contains("@"), [.lmcache, .lmcacheLegacy].contains(deployment.handoff) {
             reader.note("expected no \"@\" in the name, LMCache's keys are split there", at: "model")
         }
@@ -51,6 +53,21 @@ package enum DeploymentChecks {
                     "expected \(group.worldSize) ports, one for each rank, got \(list.count)",
                     at: "\(section).receiverPorts[\(index)].\(name)")
             }
+        }
+    }
+
+    private static func checkKVEvents(_ deployment: Deployment, _ role: BackendRole, _ reader: inout ConfigReader) {
+        let routing = deployment.routing[role]
+        let engines = deployment.group(role).endpoints.count
+        if routing.policy == .kvEvents || !routing.kvEvents.isEmpty, routing.kvEvents.count != engines {
+            reader.note(
+                "expected \(engines) addresses, one for each \(role.rawValue) engine, got \(routing.kvEvents.count)",
+                at: "routing.\(role.rawValue).kvEvents")
+        }
+        if !routing.kvReplay.isEmpty, routing.kvReplay.count != engines {
+            reader.note(
+                "expected \(engines) addresses, one for each \(role.rawValue) engine, got \(routing.kvReplay.count)",
+                at: "routing.\(role.rawValue).kvReplay")
         }
     }
 

@@ -19,12 +19,16 @@ package enum DeploymentWriter {
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
         lines += RoutingWriter.lines(deployment.routing)
+        lines += AdmissionReader.lines(deployment.admission)
         lines += [
             "lmcache:",
             "  chunkSize: \(deployment.lmcache.chunkSize)",
             "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
             "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
             "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
+        ]
+        lines += HandoffSections.yaml(deployment.handoffOptions)
+        lines += [
             "simulator:",
             "  speed: \(deployment.simulator.speed)",
         ]
@@ -55,6 +59,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")
@@ -76,7 +81,7 @@ package enum DeploymentWriter {
             lines.append("  \(role.rawValue): \(YAMLText.list(names))")
         }
         if let file = discovery.file { lines.append("  file: \(YAMLText.scalar(file))") }
-        if let pings = discovery.pings { lines.append("  pings: \(YAMLText.quoted(pings.description))") }
+        lines.append("  pings: \(discovery.pings)")
         if let server = discovery.nameserver {
             lines.append("  nameserver: \(YAMLText.quoted(server.description))")
         }

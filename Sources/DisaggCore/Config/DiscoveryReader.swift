@@ -10,7 +10,7 @@ enum DiscoveryReader {
             case "prefill": discovery.prefill = names(node, path, &reader)
             case "decode": discovery.decode = names(node, path, &reader)
             case "file": discovery.file = reader.string(node, at: path) ?? discovery.file
-            case "pings": discovery.pings = reader.endpoint(node, at: path) ?? discovery.pings
+            case "pings": discovery.pings = reader.bool(node, at: path) ?? discovery.pings
             case "interval": discovery.interval = reader.duration(node, at: path) ?? discovery.interval
             case "nameserver":
                 discovery.nameserver = reader.endpoint(node, at: path, ports: 1...65535) ?? discovery.nameserver

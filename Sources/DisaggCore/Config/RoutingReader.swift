@@ -6,7 +6,8 @@ package enum RoutingReader {
         "pairCost",
     ]
     package static let roleKeys = [
-        "policy", "healthInterval", "healthTimeout", "unhealthyAfter", "maxInFlight", "groups",
+        "policy", "healthInterval", "healthTimeout", "unhealthyAfter", "maxInFlight", "groups", "kvEvents",
+        "kvReplay",
     ]
     package static let breakerKeys = ["failures", "openFor", "openAtMost"]
     package static let sessionKeys = ["headers", "loadFactor"]
@@ -60,8 +61,16 @@ package enum RoutingReader {
                 for element in reader.elements(of: node, at: path) ?? [] {
                     reader.integer(element.node, at: element.path, in: 0...7).map { role.groups.append($0) }
                 }
+            case "kvEvents": role.kvEvents = endpoints(node, path, &reader)
+            case "kvReplay": role.kvReplay = endpoints(node, path, &reader)
             default: break
             }
+        }
+    }
+
+    private static func endpoints(_ node: YAMLNode, _ path: String, _ reader: inout ConfigReader) -> [Endpoint] {
+        (reader.elements(of: node, at: path) ?? []).compactMap {
+            reader.endpoint($0.node, at: $0.path, ports: 1...65535)
         }
     }
 

@@ -13,6 +13,10 @@ enum RoutingWriter {
                 "    unhealthyAfter: \(settings.unhealthyAfter)",
                 "    maxInFlight: \(settings.maximumInFlight)",
             ]
+            for (name, endpoints) in [("kvEvents", settings.kvEvents), ("kvReplay", settings.kvReplay)]
+            where !endpoints.isEmpty {
+                lines.append("    \(name): \(YAMLText.list(endpoints.map { YAMLText.quoted($0.description) }))")
+            }
             if !settings.groups.isEmpty {
                 lines.append("    groups: \(YAMLText.list(settings.groups.map(String.init)))")
             }

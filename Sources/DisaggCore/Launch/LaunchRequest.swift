@@ -119,6 +119,10 @@ extension Deployment {
         guard offset != 0 else { return }
         // Side channels that were left to the default move too, so two deployments can run beside each other.
         let sideChannels = [BackendRole.prefill, .decode].map { sideChannelPort($0, replica: 0) + offset }
+        for port in KVPort.allCases {
+            self.decode.transfer[port] = transferPort(port, .decode, replica: 0) + offset
+            self.prefill.transfer[port] = transferPort(port, .prefill, replica: 0) + offset
+        }
         for (index, group) in [\Deployment.prefill, \.decode].enumerated() {
             self[keyPath: group].port += offset
             self[keyPath: group].initPort += offset
@@ -132,7 +136,6 @@ extension Deployment {
         if proxy.listen.port != 0 { proxy.listen.port += offset }
         if proxy.notify.port != 0 { proxy.notify.port += offset }
         if let admin = proxy.admin.listen, admin.port != 0 { proxy.admin.listen?.port += offset }
-        if let pings = discovery.pings, pings.port != 0 { discovery.pings?.port += offset }
     }
 
     /// Checks a deployment that was changed after it was loaded.

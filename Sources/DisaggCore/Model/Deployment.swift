@@ -22,6 +22,8 @@ public struct Deployment: Sendable, Hashable {
     public var proxy = ProxySettings()
     /// How backends are chosen and watched.
     public var routing = RoutingSettings()
+    /// How many requests may be under way, and how others wait.
+    public var admission = AdmissionSettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
     /// Settings of the hand-off that only some protocols read.

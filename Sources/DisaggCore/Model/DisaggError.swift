@@ -27,6 +27,8 @@ public struct DisaggError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let conflict = Code(statusCode: 409, type: "ConflictError")
         /// The body is larger than the limit.
         public static let payloadTooLarge = Code(statusCode: 413, type: "PayloadTooLargeError")
+        /// Too many requests are under way.
+        public static let tooManyRequests = Code(statusCode: 429, type: "TooManyRequestsError")
         /// The head is larger than the limit.
         public static let headersTooLarge = Code(statusCode: 431, type: "RequestHeaderFieldsTooLargeError")
         /// A backend failed.

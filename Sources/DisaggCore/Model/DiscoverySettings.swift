@@ -7,8 +7,8 @@ public struct DiscoverySettings: Sendable, Hashable {
     public var decode: [DiscoveryName] = []
     /// A file that lists backends, read again whenever it changes.
     public var file: String?
-    /// Where engines report themselves over ZeroMQ; none where nil. Read by the hand-offs whose engines do.
-    public var pings: Endpoint?
+    /// Whether engines take part that report themselves at `proxy.notify`, as those of `moriio` and `p2p-nccl` do.
+    public var pings = false
     /// How often names are resolved and the file is looked at.
     public var interval = Duration.seconds(10)
     /// The name server that `SRV` records are asked from; that of `/etc/resolv.conf` where nil.

@@ -13,6 +13,11 @@ public struct RoleRouting: Sendable, Hashable {
     /// Topology group of each replica, in replica order, 0...7; all are in group 0 where empty.
     public var groups: [Int] = []
 
+    /// Where each replica publishes KV events (vLLM `--kv-events-config`, `endpoint`), in replica order; for `kv-events`.
+    public var kvEvents: [Endpoint] = []
+    /// Where each replica answers replay requests (`replay_endpoint`), in replica order; none does where empty.
+    public var kvReplay: [Endpoint] = []
+
     /// Creates the defaults.
     public init() {}
 }
@@ -26,5 +31,6 @@ public enum PolicyKind: String, Sendable, Hashable, CaseIterable {
     case leastTokens = "least-tokens"
     case session
     case prefixCache = "prefix-cache"
+    case kvEvents = "kv-events"
     case pairCost = "pair-cost"
 }

@@ -14,7 +14,7 @@ public struct RoutingSettings: Sendable, Hashable {
     public var breaker = BreakerSettings()
     /// Tunables of `session`.
     public var session = SessionSettings()
-    /// Tunables of `prefix-cache`.
+    /// Tunables of `prefix-cache`, and of `kv-events` where engines say nothing.
     public var prefixCache = PrefixCacheSettings()
     /// Tunables of `pair-cost`.
     public var pairCost = PairCostTunables()

@@ -12,6 +12,7 @@ final class ZMTPHandler: ChannelInboundHandler {
         case established
         case message([UInt8])
         case multipart
+        case parts([[UInt8]])
         case failed(ZMTPError)
         case closed
     }
@@ -28,10 +29,13 @@ final class ZMTPHandler: ChannelInboundHandler {
 
     init(
         local: ZMTP.SocketType,
+        maximumFrameBytes: Int = ZMTP.maximumFrameBytes,
+        keepsParts: Bool = false,
         handshakeTimeout: TimeAmount = ZMTPHandler.defaultHandshakeTimeout,
         onEvent: @escaping (Event) -> Void
     ) {
-        self.connection = ZMTPConnection(local: local)
+        self.connection = ZMTPConnection(
+            local: local, maximumFrameBytes: maximumFrameBytes, keepsParts: keepsParts)
         self.handshakeTimeout = handshakeTimeout
         self.onEvent = onEvent
     }
@@ -71,6 +75,7 @@ final class ZMTPHandler: ChannelInboundHandler {
             onEvent(.established)
         case .message(let body): onEvent(.message(body))
         case .multipart: onEvent(.multipart)
+        case .parts(let parts): onEvent(.parts(parts))
         case .reply(let bytes):
             // A peer that asks without reading the answers must not fill memory: its PONG is lost, as in a full pipe.
             if context.channel.isWritable { send(bytes, context) }

@@ -23,7 +23,7 @@ struct ZMTPReceiver {
                 counters.countMalformed()
                 logger.debug("ignored a malformed message", metadata: ["disagg.bytes": "\(body.count)"])
             }
-        case .multipart:
+        case .multipart, .parts:
             counters.countMalformed()
             logger.debug("ignored a message of several frames")
         case .failed(let error):

@@ -98,6 +98,8 @@ extension ProxyMetrics {
     private func gauges() -> [MetricFamily] {
         [
             MetricFamily("disagg_requests_in_flight", .gauge, "Generation requests under way.", requestsInFlight),
+            MetricFamily(
+                "disagg_requests_waiting", .gauge, "Generation requests that wait for their turn.", requestsWaiting),
             MetricFamily("disagg_client_connections", .gauge, "Open client connections.", connections),
         ]
     }

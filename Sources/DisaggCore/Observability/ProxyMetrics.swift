@@ -81,6 +81,8 @@ package struct ProxyMetrics: Sendable {
     package var streamsBroken = 0
     package var requestsInFlight = 0
     package var connections = 0
+    /// Requests that wait for their turn.
+    package var requestsWaiting = 0
     package var accessLinesDropped = 0
 
     package init() {}
@@ -129,6 +131,7 @@ package struct ProxyMetrics: Sendable {
         streamsBroken += other.streamsBroken
         requestsInFlight += other.requestsInFlight
         connections += other.connections
+        requestsWaiting += other.requestsWaiting
         accessLinesDropped += other.accessLinesDropped
     }
 }

@@ -24,6 +24,8 @@ package final class AdmissionGate: Sendable {
 
     /// Requests that wait now.
     package var count: Int { waiting.load(ordering: .relaxed) }
+    /// What a request that is turned away is told to wait, in seconds: one for each hundred that wait, at most a minute.
+    package var secondsToWait: Int { max(1, min(60, count / 100)) }
     /// Requests that found the queue full so far.
     package var rejections: Int { rejected.load(ordering: .relaxed) }
 

@@ -179,7 +179,7 @@ package final class BackendState: Sendable {
 
     // MARK: KV it holds for others
 
-    /// Hand-offs it takes part in whose KV no decode has taken yet.
+    /// Hand-offs of this prefill backend that no decoder has taken yet.
     package var openHandoffs: Int { handoffs.load(ordering: .relaxed) }
 
     /// A hand-off begins; see ``KVHold``.

@@ -1,41 +1,33 @@
 package import NIOCore
 
-/// One hand-off as its two backends count it: while it lasts, neither may be stopped without harm.
+/// KV of one attempt that engines hold for each other: a prefill's until it is taken, and its room at the decoder.
 ///
-/// It begins with the prefill and ends once: a decode took the KV, it was freed, it never came to be, or its lease has ended.
-/// Lives on one event loop.
-package final class KVHold {
+/// Ended or lost exactly once by its holder.
+package struct KVHold: Sendable {
     private let prefill: BackendState
     private let decode: BackendState
-    private let lease: Duration?
-    private var isOpen = true
+    /// Chunks taken of the decoder's budget.
+    private let chunks: Int
 
-    /// Counts a hand-off in.
+    /// Begins to hold.
     ///
-    /// - Parameter lease: how long the prefill engine holds KV that nobody took; nil where that is not bounded by time, so
-    ///   that waiting would be in vain.
-    package init(prefill: BackendState, decode: BackendState, lease: Duration?) {
+    /// - Parameter chunks: what ``ChunkBudget/take(_:)`` gave at the decoder.
+    package init(prefill: BackendState, decode: BackendState, chunks: Int) {
         self.prefill = prefill
         self.decode = decode
-        self.lease = lease
+        self.chunks = chunks
         prefill.handoffBegan()
-        decode.handoffBegan()
     }
 
-    /// The KV was taken or freed, or never came to be.
+    /// The KV was used or freed, or never came to be.
     package func end() {
-        guard isOpen else { return }
-        isOpen = false
         prefill.handoffEnded()
-        decode.handoffEnded()
+        decode.meter.budget.give(chunks)
     }
 
-    /// The KV was neither taken nor freed.
-    package func lose(at now: NIODeadline) {
-        guard isOpen else { return }
-        guard let lease else { return end() }
-        isOpen = false
-        prefill.handoffLost(leaseEnds: now + TimeAmount(lease))
-        decode.handoffEnded()
+    /// The KV was neither used nor freed: the prefill engine keeps it until its lease ends, the decoder until it is restarted.
+    package func lose(leaseEnds: NIODeadline) {
+        prefill.handoffLost(leaseEnds: leaseEnds)
+        decode.meter.budget.lose(chunks)
     }
 }

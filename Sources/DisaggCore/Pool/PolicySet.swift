@@ -31,6 +31,14 @@ package struct PolicySet: Sendable {
         }
     }
 
+    /// A set with other policies for one role or both; then neither is chosen for the other's sake.
+    package func replacing(
+        prefill: (any LoadBalancingPolicy)?, decode: (any LoadBalancingPolicy)?
+    ) -> PolicySet {
+        guard prefill != nil || decode != nil else { return self }
+        return PolicySet(prefill: prefill ?? self.prefill, decode: decode ?? self.decode)
+    }
+
     private static func policy(
         _ kind: PolicyKind, _ role: BackendRole, _ routing: RoutingSettings
     ) -> any LoadBalancingPolicy {
@@ -42,6 +50,7 @@ package struct PolicySet: Sendable {
         case .leastTokens: LeastTokensPolicy()
         case .session: SessionPolicy(loadFactor: routing.session.loadFactor)
         case .prefixCache: PrefixCachePolicy(routing.prefixCache)
+        case .kvEvents: KVEventsPolicy(routing.prefixCache)
         case .pairCost: PairHalfPolicy(PairCostPolicy(routing.pairCost), isPrefill: role == .prefill)
         }
     }

@@ -28,7 +28,8 @@ package enum PickResult<Chosen> {
 
 /// A prefill and a decode backend that were chosen.
 package struct PickedPair: Sendable {
-    package let prefill: BackendState
+    /// Nil for a request without hand-off.
+    package let prefill: BackendState?
     package let decode: BackendState
     /// Tokens of the prompt that need not be computed, as far as is known.
     package var cachedTokens = 0

@@ -10,11 +10,15 @@ package struct RequestFactsReader: Sendable {
     private static let conversationBytes = 256
 
     private let needs: FactSet
+    private let model: String
     private let session: SessionSettings
     private let admission: AdmissionSettings
 
-    package init(needs: FactSet, session: SessionSettings, admission: AdmissionSettings) {
+    package init(
+        needs: FactSet, model: String, session: SessionSettings, admission: AdmissionSettings
+    ) {
         self.needs = needs
+        self.model = model
         self.session = session
         self.admission = admission
     }
@@ -64,6 +68,8 @@ package struct RequestFactsReader: Sendable {
         }
         if needs.contains(.tokenIDs), request.promptShape == .tokens {
             prompt?.withUnsafeReadableBytes { Self.appendTokenIDs($0, to: &facts.tokenIDs) }
+            let asked = request.members.json("model")?.string
+            facts.lora = asked == model ? nil : asked
         }
     }
 

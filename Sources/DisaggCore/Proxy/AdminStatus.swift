@@ -27,7 +27,7 @@ enum AdminStatus {
         let finished = metrics.requests.values.reduce(0, +)
         let failed = metrics.requests.reduce(0) { $1.key.status >= 500 ? $0 + $1.value : $0 }
         json.member("in_flight", metrics.requestsInFlight)
-        json.member("waiting", core.shared.admission.count)
+        json.member("waiting", metrics.requestsWaiting)
         json.member("connections", metrics.connections)
         json.member("finished", finished)
         json.member("failed", failed)

@@ -18,6 +18,9 @@ final class DecodeExchange: UpstreamExchange {
     private let unframes: Bool
     private(set) var head: UpstreamHead?
     private var pending: ByteBuffer?
+    /// When the answer began to be passed on, and in how many pieces more it came.
+    private(set) var began: NIODeadline?
+    private(set) var pieces = 0
     /// Whether the answer goes to the client.
     private(set) var isRelaying = false
     /// Whether the answer is complete.
@@ -107,6 +110,7 @@ final class DecodeExchange: UpstreamExchange {
     func beginRelay() {
         guard let head, !isRelaying else { return }
         isRelaying = true
+        began = .now()
         let body = pending
         pending = nil
         if let merge {
@@ -125,6 +129,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     private func relay(_ bytes: UnsafeRawBufferPointer) {
+        pieces &+= 1
         if merge == nil {
             sink.relay(bytes)
         } else {

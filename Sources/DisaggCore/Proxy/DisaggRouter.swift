@@ -18,12 +18,16 @@ public final class DisaggRouter: Service, Sendable {
     ///
     /// - Parameters:
     ///   - deployment: the backends and the hand-off; `proxy.listen` is not used.
+    ///   - prefillPolicy: chooses prefill backends in place of the deployment's policy.
+    ///   - decodePolicy: chooses decode backends in place of the deployment's policy.
     ///   - logger: where the router logs.
     public init(
-        deployment: Deployment, logger: Logger = Logger(label: "disagg")
+        deployment: Deployment, prefillPolicy: (any LoadBalancingPolicy)? = nil,
+        decodePolicy: (any LoadBalancingPolicy)? = nil, logger: Logger = Logger(label: "disagg")
     ) throws {
         self.deployment = deployment
-        core = try ProxyCore(deployment: deployment, logger: logger)
+        let policies = PolicySet(deployment.routing).replacing(prefill: prefillPolicy, decode: decodePolicy)
+        core = try ProxyCore(deployment: deployment, policies: policies, logger: logger)
     }
 
     /// Keeps deadlines and notifications until graceful shutdown; then lets requests under way end.

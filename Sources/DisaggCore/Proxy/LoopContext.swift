@@ -8,17 +8,22 @@ final class ProxyShared: Sendable {
     let deployment: Deployment
     let pool: BackendPool
     let admission: AdmissionGate
+    let factsReader: RequestFactsReader
     let handoff: any HandoffProtocol
     let logger: Logger
     /// What an embedding application bootstrapped; nil where it did not, so that nothing is done for nobody.
     let tracer = RequestTrace.bootstrapped
 
-    init(deployment: Deployment, logger: Logger) {
+    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) {
         self.deployment = deployment
         self.logger = logger
         pool = BackendPool(
-            prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing)
-        admission = AdmissionGate(capacity: 1024)
+            prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
+            decodeChunks: deployment.decodeChunks, policies: policies)
+        admission = AdmissionGate(capacity: deployment.admission.queue)
+        factsReader = RequestFactsReader(
+            needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,
+            admission: deployment.admission)
         handoff = HandoffKind.makeProtocol(deployment)
     }
 }
@@ -33,6 +38,8 @@ final class LoopContext: ClientRequestHandler {
     let shared: ProxyShared
     let upstream: UpstreamPool
     let facts: EngineFactTable
+    /// Whether a policy wants to know how fast engines are.
+    let measuresSpeed: Bool
     var metrics = ProxyMetrics()
     /// The last requests, for the live page.
     private(set) var decisions = DecisionRing()
@@ -52,6 +59,10 @@ final class LoopContext: ClientRequestHandler {
     private var strays: [String: StrayNotices] = [:]
     /// Most attempts whose late notifications are listened for.
     private static let maximumStrays = 4096
+    /// Requests of this loop that wait for a backend.
+    private var waiting: [AdmissionGate.Ticket: RequestDriver] = [:]
+    /// Filled for each pick; its lists keep their memory.
+    private var requestFacts = RequestFacts()
     private(set) var releasesUnderWay = 0
     private(set) var passesUnderWay = 0
     private var timer: RepeatedTask?
@@ -62,6 +73,7 @@ final class LoopContext: ClientRequestHandler {
         self.index = index
         self.shared = shared
         settings = shared.deployment.proxy
+        measuresSpeed = shared.pool.policies.needs.contains(.speed)
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
             logger: shared.logger)
@@ -96,20 +108,72 @@ final class LoopContext: ClientRequestHandler {
         upstream.closeExpired()
         for (id, stray) in strays where upstream.tick >= stray.deadline {
             strays[id] = nil
-            if stray.freesAtDeadline { release(stray.leg, at: stray.backend, heads: stray.heads) }
+            if stray.freesAtDeadline {
+                release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold)
+            } else {
+                end(stray.hold)
+            }
         }
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
 
     // MARK: Choosing
 
-    /// Chooses a backend of a role that has not failed this request; nil where there is none.
-    func pick(_ role: BackendRole, excluding tried: [BackendState]) -> BackendState? {
-        var constraints = PickConstraints()
-        if role == .prefill { constraints.triedPrefill = tried } else { constraints.triedDecode = tried }
-        let result = shared.pool.pick(role, for: RequestFacts(), constraints, at: .now(), using: &generator)
+    /// Chooses a pair, or for a request without hand-off a decoder.
+    func pickFirst(
+        for request: GenerationRequest, from origin: RequestOrigin, _ constraints: PickConstraints, alone: Bool
+    ) -> PickResult<PickedPair> {
+        shared.factsReader.read(request, from: origin, into: &requestFacts)
+        let now = NIODeadline.now()
+        guard alone else {
+            return shared.pool.pickPair(for: requestFacts, constraints, at: now, using: &generator)
+        }
+        switch shared.pool.pick(.decode, for: requestFacts, constraints, at: now, using: &generator) {
+        case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
+        case .full: return .full
+        case .none: return .none
+        }
+    }
+
+    /// Chooses another backend of one role; nil where none is left or all are full.
+    func pick(
+        _ role: BackendRole, for request: GenerationRequest, from origin: RequestOrigin, _ constraints: PickConstraints
+    ) -> BackendState? {
+        shared.factsReader.read(request, from: origin, into: &requestFacts)
+        let result = shared.pool.pick(role, for: requestFacts, constraints, at: .now(), using: &generator)
         if case .chosen(let state) = result { return state }
         return nil
+    }
+
+    /// Prompt tokens as the last pick's policies saw them, 0 where none asked.
+    var pickedTokens: Int { requestFacts.promptTokens }
+
+    /// Lets a request wait until a backend has room; nil where too many wait.
+    func wait(_ driver: RequestDriver, from origin: RequestOrigin) -> AdmissionGate.Ticket? {
+        let bound = NIOLoopBound(self, eventLoop: reactor)
+        let reactor = reactor
+        let ticket = shared.admission.wait(tenant: origin.tenant, priority: origin.priority) { ticket in
+            reactor.execute { bound.value.wake(ticket) }
+        }
+        if let ticket { waiting[ticket] = driver }
+        return ticket
+    }
+
+    private func wake(_ ticket: AdmissionGate.Ticket) {
+        guard let driver = waiting[ticket] else { return shared.admission.leave(ticket) }
+        driver.tryAgain(ticket)
+    }
+
+    /// A request waits no more.
+    func stopWaiting(_ ticket: AdmissionGate.Ticket) {
+        waiting[ticket] = nil
+        shared.admission.leave(ticket)
+    }
+
+    /// A waiting request was woken and chose.
+    func decided(_ ticket: AdmissionGate.Ticket, admitted: Bool) {
+        if admitted { waiting[ticket] = nil }
+        shared.admission.decided(ticket, admitted: admitted)
     }
 
     // MARK: Clients
@@ -247,7 +311,8 @@ final class LoopContext: ClientRequestHandler {
 
     /// Frees what the notifications of an ended attempt announce.
     func expectStrays(_ id: RequestID, _ stray: StrayNotices) {
-        if strays.count < Self.maximumStrays { strays[id.description] = stray }
+        guard strays.count < Self.maximumStrays else { return lose(stray.hold) }
+        strays[id.description] = stray
     }
 
     /// A notification for a request of this loop.
@@ -256,7 +321,7 @@ final class LoopContext: ClientRequestHandler {
             stray.known.append(connection)
             metrics.notificationsLate += 1
             strays[requestID] = stray.known.count < stray.expected ? stray : nil
-            if strays[requestID] == nil { release(stray.leg, at: stray.backend, heads: stray.heads) }
+            if strays[requestID] == nil { release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold) }
             return
         }
         guard let driver = awaitedNotices[requestID] else {
@@ -277,15 +342,26 @@ final class LoopContext: ClientRequestHandler {
 
     /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
     ///
-    /// - Parameter hold: the hand-off that lasts until then.
-    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, hold: KVHold? = nil) {
+    /// - Parameter hold: what is given back when the KV is free.
+    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?) {
         metrics.releases += 1
         releasesUnderWay += 1
-        tryRelease(leg, at: backend, heads: heads, hold: hold, number: 1)
+        tryRelease(leg, at: backend, heads: heads, of: hold, number: 1)
+    }
+
+    /// The KV was used or freed.
+    func end(_ hold: KVHold?) {
+        hold?.end()
+        shared.admission.roomFreed()
+    }
+
+    /// Nobody could free the KV.
+    func lose(_ hold: KVHold?) {
+        hold?.lose(leaseEnds: .now() + TimeAmount(shared.handoff.rules.lease ?? .seconds(30)))
     }
 
     private func tryRelease(
-        _ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, hold: KVHold?, number: Int
+        _ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?, number: Int
     ) {
         backend.enter()
         let exchange = CollectingExchange(
@@ -296,7 +372,7 @@ final class LoopContext: ClientRequestHandler {
             switch result {
             case .success(let answer) where answer.head.status < 500 && answer.head.status != 429:
                 releasesUnderWay -= 1
-                hold?.end()
+                end(hold)
                 return
             case .success: break
             // An engine that is gone took its KV along.
@@ -306,13 +382,13 @@ final class LoopContext: ClientRequestHandler {
             guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
                 metrics.releasesFailed += 1
                 metrics.kvEndings[.abandoned, default: 0] += 1
-                hold?.lose(at: .now())
                 releasesUnderWay -= 1
+                if case .failure(.connect) = result { end(hold) } else { lose(hold) }
                 return
             }
             let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
             reactor.assumeIsolated().scheduleTask(in: pause) { [self] in
-                tryRelease(leg, at: backend, heads: heads, hold: hold, number: number + 1)
+                tryRelease(leg, at: backend, heads: heads, of: hold, number: number + 1)
             }
         }
         upstream.send(

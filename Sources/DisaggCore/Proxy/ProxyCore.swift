@@ -1,8 +1,7 @@
 internal import Logging
 internal import NIOCore
-internal import NIOPosix
 
-/// The event loops of one proxy and the notification socket that serves them all.
+/// The event loops of one proxy and the place where engines report, which serves them all.
 final class ProxyCore: Sendable {
     let shared: ProxyShared
     let reactors: [Reactor]
@@ -18,21 +17,23 @@ final class ProxyCore: Sendable {
     private let registrations: Registrations?
     /// How often an embedding application's metrics backend hears of the counters.
     private static let publishInterval = Duration.seconds(1)
-    /// Where the notification socket lives; nil where the hand-off has none.
-    private let notifyGroup: MultiThreadedEventLoopGroup?
-    private let notifications: NotificationListener?
+    /// Where engines report; nil where the hand-off has no such place.
+    private let reports: EngineReports?
     private let monitor: BackendMonitor
+    /// The engines' KV events; empty where no policy follows them.
+    private let feeds: [KVEventFeed]
 
-    init(deployment: Deployment, logger: Logger) throws {
-        let shared = ProxyShared(deployment: deployment, logger: logger)
+    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) throws {
+        let shared = ProxyShared(deployment: deployment, policies: policies, logger: logger)
         self.shared = shared
         accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
         controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
         discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
-        registrations = deployment.discovery.pings.map { [controller] in
-            Registrations($0, deployment: deployment, controller: controller, logger: logger)
-        }
+        let registrations =
+            deployment.discovery.pings ? Registrations(deployment: deployment, controller: controller) : nil
+        self.registrations = registrations
         monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
+        feeds = try Self.feeds(shared.pool, logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -43,27 +44,15 @@ final class ProxyCore: Sendable {
             }.wait()
         }
         self.loops = loops
-        if deployment.handoff == .lmcache, !deployment.backends(.prefill).isEmpty {
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            notifyGroup = group
-            notifications = NotificationListener(endpoint: deployment.proxy.notify, group: group, logger: logger) {
-                notification in
-                // An id that is none of ours names no loop; the first one counts it.
-                let named = RequestID.loop(of: notification.requestID) ?? 0
-                let index = named < loops.count ? named : 0
-                let loop = loops[index]
-                reactors[index].execute {
-                    loop.value.noticeArrived(notification.requestID, connection: notification.connection)
-                }
-            }
-        } else {
-            notifyGroup = nil
-            notifications = nil
+        reports = EngineReports(deployment, loops: loops, reactors: reactors, logger: logger) {
+            registrations?.heard($0)
         }
         let accessLog = accessLog
         for (loop, reactor) in zip(loops, reactors) {
             try reactor.submit {
-                loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, accessLog, on: reactor) }
+                loop.value.collectMetrics = {
+                    Self.collectMetrics(loops, reactors, accessLog, shared.admission, on: reactor)
+                }
                 loop.value.accessLog = accessLog.map {
                     AccessLog(file: $0, format: deployment.proxy.accessLog.format)
                 }
@@ -71,12 +60,31 @@ final class ProxyCore: Sendable {
         }
     }
 
+    private static func feeds(_ pool: BackendPool, _ logger: Logger) throws -> [KVEventFeed] {
+        var feeds: [KVEventFeed] = []
+        for role in BackendRole.allCases {
+            let policy = role == .prefill ? pool.policies.prefill : pool.policies.decode
+            guard let events = (policy as? KVEventsPolicy)?.events else { continue }
+            let routing = pool.routing[role]
+            let sources = zip(pool.snapshot.backends(role), routing.kvEvents).enumerated().map { index, pair in
+                KVEventFeed.Source(
+                    backend: pair.0.backend.id, serial: pair.0.meter.serial, events: pair.1,
+                    replay: routing.kvReplay.indices.contains(index) ? routing.kvReplay[index] : nil)
+            }
+            feeds.append(try KVEventFeed(sources, index: events, logger: logger))
+        }
+        return feeds
+    }
+
     private static func collectMetrics(
-        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], _ accessLog: AccessLogFile?, on reactor: Reactor
+        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], _ accessLog: AccessLogFile?,
+        _ admission: AdmissionGate,
+        on reactor: Reactor
     ) -> EventLoopFuture<ProxyMetrics> {
         let parts = zip(loops, reactors).map { loop, reactor in reactor.submit { loop.value.metrics } }
         var start = ProxyMetrics()
         start.accessLinesDropped = accessLog?.dropped ?? 0
+        start.requestsWaiting = admission.count
         return EventLoopFuture.reduce(into: start, parts, on: reactor) { $0.add($1) }
     }
 
@@ -103,7 +111,7 @@ final class ProxyCore: Sendable {
 
     /// All loops' counters together.
     func metrics() async throws -> ProxyMetrics {
-        try await Self.collectMetrics(loops, reactors, accessLog, on: reactors[0]).get()
+        try await Self.collectMetrics(loops, reactors, accessLog, shared.admission, on: reactors[0]).get()
     }
 
     /// All metrics with their names.
@@ -121,14 +129,14 @@ final class ProxyCore: Sendable {
     /// Lets requests from now on have other time limits.
     func use(_ settings: ProxySettings) async { _ = try? await forEachLoop { $0.settings = settings } }
 
-    /// Starts timers and the notification socket.
+    /// Starts timers and the place where engines report.
     ///
-    /// - Returns: the port of the notification socket, nil where the hand-off has none.
+    /// - Returns: its port, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
-        _ = try await registrations?.start()
         await monitor.start()
-        return try await notifications?.start()
+        for feed in feeds { await feed.start() }
+        return try await reports?.start()
     }
 
     /// Runs a closure on every loop, one after another.
@@ -158,8 +166,8 @@ final class ProxyCore: Sendable {
         _ = try? await forEachLoop { $0.shutDown() }
         await accessLog?.finish()
         await monitor.stop()
-        await notifications?.shutdown()
-        try? await notifyGroup?.shutdownGracefully()
+        for feed in feeds { await feed.stop() }
+        await reports?.shutdown()
         for reactor in reactors { await reactor.stop() }
     }
 }

@@ -1,36 +1,24 @@
-internal import Logging
-internal import NIOCore
-internal import NIOPosix
-
-/// Takes the pings of engines that report themselves, and gives the pool those that did lately.
+/// Gives the pool the engines that reported themselves lately.
 final class Registrations: Sendable {
-    private let listener: RegistrationListener
     private let lists: AsyncStream<[EngineRegistration]>
+    private let continuation: AsyncStream<[EngineRegistration]>.Continuation
     private let deployment: Deployment
     private let controller: PoolController
 
-    init(_ endpoint: Endpoint, deployment: Deployment, controller: PoolController, logger: Logger) {
+    init(deployment: Deployment, controller: PoolController) {
         self.deployment = deployment
         self.controller = controller
         // Only the newest list counts.
-        let (lists, continuation) = AsyncStream<[EngineRegistration]>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        self.lists = lists
-        listener = RegistrationListener(
-            endpoint: endpoint, group: MultiThreadedEventLoopGroup.singleton, logger: logger
-        ) { continuation.yield($0) }
+        (lists, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Opens the listener.
-    ///
-    /// - Returns: the port that is bound.
-    /// - Throws: ``NotifyError`` that names the address.
-    func start() async throws -> Int { try await listener.start() }
+    /// Engines came, changed or went; from any thread.
+    func heard(_ engines: [EngineRegistration]) { continuation.yield(engines) }
 
-    /// Follows the pings until it is cancelled, then closes the listener.
+    /// Follows the reports until it is cancelled. An engine that the deployment names stays the deployment's.
     func run() async {
         for await engines in lists {
             await controller.apply(engines.map { deployment.backend($0) }, from: .ping)
         }
-        await listener.shutdown()
     }
 }

@@ -8,10 +8,17 @@ extension RequestDriver {
             failure = refusal
             return perform(machine.noBackend())
         }
-        record.timeline.admitted(at: Self.now)
         var alone = handoff.reasonToDecodeAlone(request)
         if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
         if let alone { reason = alone }
+        aloneReason = alone
+        admit(alone: alone != nil)
+    }
+
+    /// Begins with the pair that was chosen.
+    func begin() {
+        record.timeline.admitted(at: Self.now)
+        let alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }
             if let alone, alone != .noPrefillBackend { return perform(machine.start(alone: true)) }
@@ -59,7 +66,7 @@ extension RequestDriver {
     /// Chooses a prefill engine, asks it for what the protocol must know of it, and draws the attempt's ids.
     private func choosePrefill(completion: @escaping (Bool) -> Void) {
         guard let decode,
-            let chosen = take(\.prefill) ?? loop.pick(.prefill, excluding: triedPrefill)
+            let chosen = take(\.prefill) ?? nextPrefill()
         else {
             prefill = nil
             return completion(false)
@@ -87,23 +94,25 @@ extension RequestDriver {
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
         receiver = decode
+        beginHold(prefill: prefill, decode: decode)
         noticeConnections = []
+        let pair = BackendPair(
+            prefill: loop.facts.completed(prefill.backend), decode: loop.facts.completed(decode.backend))
         attempt = HandoffAttempt(
-            pair: BackendPair(prefill: prefill.backend, decode: decode.backend), id: id,
-            prefillRank: rank(of: prefill.backend, among: facts.engineIDs.keys.sorted()),
-            decodeRank: rank(of: decode.backend), facts: facts)
+            pair: pair, id: id, prefillRank: rank(of: pair.prefill, among: facts.engineIDs.keys),
+            decodeRank: rank(of: pair.decode), facts: facts)
     }
 
     /// A data-parallel rank; nil where there is only one.
-    private func rank(of backend: Backend, among told: [Int] = []) -> Int? {
-        if told.count > 1 { return told.randomElement(using: &loop.generator) }
+    private func rank(of backend: Backend, among told: Dictionary<Int, String>.Keys = [:].keys) -> Int? {
+        if told.count > 1 { return told.sorted().randomElement(using: &loop.generator) }
         let ranks = backend.transfer.dataParallel
         return ranks > 1 ? Int.random(in: 0..<ranks, using: &loop.generator) : nil
     }
 
     /// Chooses a decoder, and where the protocol wants it makes sure of it before any prefill is sent.
     private func chooseDecode(completion: @escaping (Bool) -> Void) {
-        guard let chosen = take(\.decode) ?? loop.pick(.decode, excluding: triedDecode) else {
+        guard let chosen = take(\.decode) ?? nextDecode() else {
             decode = nil
             return completion(false)
         }

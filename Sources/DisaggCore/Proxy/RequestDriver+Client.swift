@@ -25,7 +25,9 @@ extension RequestDriver {
     // MARK: Deadlines
 
     func checkDeadlines(tick: Int) {
+        if let deadline = admissionDeadline, tick >= deadline { return admissionTimedOut() }
         if let deadline = prefillDeadline, tick >= deadline { prefillTimedOut() }
+        giveUpOnSilent()
         if let deadline = noticeDeadline, tick >= deadline { noticesTimedOut() }
         noteLease()
         let patience = LoopContext.ticks(settings.decodeIdleTimeout)
@@ -38,6 +40,24 @@ extension RequestDriver {
             tick - decodeExchange.lastActivity >= patience
         {
             decodeTimedOut()
+        }
+    }
+
+    /// An engine that answers neither its health check nor this request is given up without the whole patience.
+    ///
+    /// A stream that has begun is left to its engine: it may only be stopped for a while.
+    private func giveUpOnSilent() {
+        if prefillDeadline != nil, let prefill, prefill.downCause == .silent {
+            prefillDeadline = nil
+            failure = DisaggError(.gatewayTimeout, "\(prefill.backend.id) does not answer")
+            triedPrefill.append(prefill)
+            return perform(machine.prefillFailed(.timeout))
+        }
+        if let exchange = decodeExchange, machine.decode == .sent, exchange.wasSent, let decode,
+            decode.downCause == .silent
+        {
+            exchange.cancel()
+            decodeFailed(exchange, .closed)
         }
     }
 

@@ -11,6 +11,7 @@ extension RequestDriver {
         } else {
             leg = handoff.decodeAloneLeg(request)
         }
+        if !handedOff { giveChunksBack() }
         decodeIsHandedOff = handedOff
         record.timeline.decodeSent(at: Self.now)
         let exchange = DecodeExchange(
@@ -18,7 +19,7 @@ extension RequestDriver {
         exchange.lastActivity = loop.upstream.tick
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
-        decode.enter()
+        enterDecode(decode)
         let joined = trace?.begin("decode", backend: decode.backend.id) ?? []
         loop.upstream.send(
             head: heads.head(of: leg, to: decode, joining: joined), body: leg.body, to: decode,
@@ -32,7 +33,8 @@ extension RequestDriver {
         record.events = exchange.chunks
         if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
-        decode?.leave()
+        decode?.leave(tokens: promptTokens)
+        loop.shared.admission.roomFreed()
     }
 
     func cancelDecode() {
@@ -43,7 +45,6 @@ extension RequestDriver {
         // A decoder that never saw the request cannot tell the prefill engine.
         if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
         loop.metrics.kvEndings[.cancelled, default: 0] += 1
-        hold?.end()
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -54,6 +55,7 @@ extension RequestDriver {
     func decodeBegan(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange, machine.decode == .sent else { return }
         record.timeline.decodeAnswered(at: Self.now, succeeded: true)
+        decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
         var mayRetry = loop.shared.pool.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
@@ -61,7 +63,6 @@ extension RequestDriver {
         if exchange.status >= 500 || exchange.status == 429 {
             failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
             if exchange.status >= 500 {
-                decode?.recordFailure()
                 if refreshFacts() { (mayRetry, isBlamed) = (true, false) }
             }
         }
@@ -88,10 +89,8 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
-        if decodeIsHandedOff, exchange.status < 400 {
-            loop.metrics.kvEndings[.consumed, default: 0] += 1
-            hold?.end()
-        }
+        if decodeIsHandedOff, exchange.status < 400 { endHold() }
+        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()
@@ -100,9 +99,17 @@ extension RequestDriver {
 
     func decodeEnded(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange else { return }
+        observePace(exchange)
         closeDecode()
         sink.end()
         perform(machine.decodeEnded())
+    }
+
+    /// The stream's mean time between tokens: an engine sends each in a piece of its own.
+    private func observePace(_ exchange: DecodeExchange) {
+        guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
+        let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.inFlight)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {

@@ -12,17 +12,15 @@ extension RequestDriver {
     private func sendPrefill(fresh: Bool) {
         guard let prefill, let attempt else { return perform(machine.prefillFailed(.connect)) }
         let leg = handoff.prefillLeg(request, attempt)
-        hold?.lose(at: .now())
-        hold = receiver.map { KVHold(prefill: prefill, decode: $0, lease: machine.rules.lease) }
+        let tokens = queuedTokens
         let exchange = CollectingExchange { [self] result in
-            prefill.leave()
+            leavePrefill(prefill, tokens, result)
             guard prefillExchange != nil, self.attempt?.id == attempt.id else {
                 return leftPrefillEnded(result, attempt)
             }
             prefillExchange = nil
             prefillDeadline = nil
             let status = (try? result.get())?.head.status
-            if status.map({ $0 >= 300 }) ?? true { hold?.end() }
             trace?.end("prefill")
             record.timeline.prefillEnded(at: Self.now, succeeded: status.map { $0 < 300 } ?? false)
             prefillEnded(result, at: prefill)
@@ -30,7 +28,8 @@ extension RequestDriver {
         prefillExchange = exchange
         record.timeline.prefillSent(at: Self.now)
         prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
-        prefill.enter()
+        enterPrefill(prefill)
+        if loop.measuresSpeed { prefill.meter.prefillBegan(at: NIODeadline.now().uptimeNanoseconds) }
         let joined = trace?.begin("prefill", backend: prefill.backend.id) ?? []
         loop.upstream.send(
             head: heads.head(of: leg, to: prefill, joining: joined), body: leg.body, to: prefill, fresh: fresh,
@@ -45,13 +44,26 @@ extension RequestDriver {
         loop.metrics.kvEndings[.cancelled, default: 0] += 1
         guard machine.rules.release == .rejectedDecode, exchange.wasSent else {
             exchange.cancel()
-            prefill?.leave()
-            hold?.end()
+            if let prefill { leavePrefill(prefill, queuedTokens, nil) }
             return
         }
         // Its answer may be on its way, with KV that would be held until its lease ends.
+        leftHold = takeHold()
         loop.awaitEnd(of: exchange)
         exchange.leave()
+    }
+
+    /// The leg's end is counted; `result` is nil where it was cancelled.
+    private func leavePrefill(
+        _ prefill: BackendState, _ tokens: Int, _ result: Result<CollectingExchange.Answer, UpstreamFailure>?
+    ) {
+        prefill.leave(tokens: tokens)
+        if loop.measuresSpeed {
+            var computed = 0
+            if case .success(let whole) = result, whole.head.status < 300 { computed = tokens }
+            prefill.meter.prefillEnded(tokens: computed, at: NIODeadline.now().uptimeNanoseconds)
+        }
+        loop.shared.admission.roomFreed()
     }
 
     /// A cancelled prefill's connection ended; where its answer came first, the KV it left is freed.
@@ -59,8 +71,9 @@ extension RequestDriver {
         _ result: Result<CollectingExchange.Answer, UpstreamFailure>, _ attempt: HandoffAttempt
     ) {
         loop.left()
-        guard case .success(let whole) = result, whole.head.status < 300 else { return }
-        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body))
+        defer { leftHold = nil }
+        guard case .success(let whole) = result, whole.head.status < 300 else { return loop.end(leftHold) }
+        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body), leftHold)
     }
 
     private func prefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>, at backend: BackendState) {
@@ -83,6 +96,7 @@ extension RequestDriver {
         prefillHead = whole.head
         prefillBody = whole.body
         let read = PrefillAnswer(status: whole.head.status, body: whole.body, contextLength: decode?.contextLength)
+        backend.record(.status(whole.head.status, retryAfter: whole.head.retryAfter), at: .now())
         switch whole.head.status {
         case 200..<300:
             let verdict = handoff.judge(read, for: request)
@@ -101,9 +115,10 @@ extension RequestDriver {
             perform(machine.prefillAnswered(verdict))
         case 400..<500 where whole.head.status != 429:
             reason = .prefillRejected
+            // What it rejects it sends to no decoder.
+            endHold()
             perform(machine.prefillAnswered(.rejected))
         default:
-            backend.recordFailure()
             blamePrefill(backend, DisaggError(.badGateway, "\(backend.backend.id) answered \(whole.head.status)"))
             perform(machine.prefillAnswered(.failed))
         }

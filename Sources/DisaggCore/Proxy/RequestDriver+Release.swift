@@ -4,18 +4,24 @@ internal import NIOCore
 extension RequestDriver {
     func release() {
         guard let attempt else { return }
-        release(attempt, answer)
+        release(attempt, answer, takeHold())
     }
 
-    func release(_ attempt: HandoffAttempt, _ answer: PrefillAnswer?) {
-        guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return }
+    /// Frees an attempt's KV; `hold` is what is given back then.
+    func release(_ attempt: HandoffAttempt, _ answer: PrefillAnswer?, _ hold: KVHold?) {
+        guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return loop.end(hold) }
         // LMCache's KV lies at the decoder it was sent to; NIXL's is freed through any decoder.
         let needsSame = machine.rules.release == .throwAwayDecode
-        let another = needsSame ? nil : loop.pick(.decode, excluding: triedDecode) ?? decode
-        guard let backend = needsSame ? receiver : another else { return }
+        let another = needsSame ? nil : anotherDecode() ?? decode
+        guard let backend = needsSame ? receiver : another else { return loop.end(hold) }
         loop.metrics.kvEndings[needsSame ? .throwAwayDecode : .rejectedDecode, default: 0] += 1
-        loop.release(leg, at: backend, heads: heads, hold: hold)
-        hold = nil
+        loop.release(leg, at: backend, heads: heads, of: hold)
+    }
+
+    private func anotherDecode() -> BackendState? {
+        var constraints = PickConstraints()
+        constraints.triedDecode = triedDecode
+        return loop.pick(.decode, for: request, from: origin, constraints)
     }
 
     /// Hands the notifications that this attempt may still get to the loop, which frees what they announce.
@@ -27,7 +33,7 @@ extension RequestDriver {
                 leg: leg, backend: receiver, heads: heads, known: noticeConnections,
                 expected: machine.rules.expectedNotices,
                 deadline: loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout * Self.lateNotice),
-                freesAtDeadline: answer != nil))
+                freesAtDeadline: answer != nil, hold: takeHold()))
     }
 
     /// Tells the machine when the finished prefill's lease is over.
@@ -37,6 +43,6 @@ extension RequestDriver {
         guard machine.isExpired else { return }
         leaseDeadline = nil
         loop.metrics.kvEndings[.lease, default: 0] += 1
-        hold?.end()
+        endHold()
     }
 }

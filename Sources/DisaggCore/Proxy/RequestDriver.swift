@@ -18,6 +18,27 @@ final class RequestDriver: RequestInFlight {
     let requestID: String
     var machine: HandoffMachine
 
+    let origin: RequestOrigin
+    /// The pair that was chosen when the request was admitted, until it is used.
+    var picked: PickedPair?
+    /// The request's turn among those that wait; nil where it does not.
+    var ticket: AdmissionGate.Ticket?
+    var admissionDeadline: Int?
+    /// What a client that is turned away is told to wait, in seconds.
+    var retryAfter: Int?
+    /// Backends that count the request as open and were not sent their leg yet.
+    var heldPrefill: BackendState?
+    var heldDecode: BackendState?
+    /// Prompt tokens that the prefill backend has to compute.
+    var queuedTokens = 0
+    var promptTokens = 0
+    /// Chunks taken of the chosen decoder's budget for an attempt that has not begun.
+    var chunksHeld: (budget: ChunkBudget, chunks: Int)?
+    /// The present attempt's KV, until it is used or somebody else sees to it.
+    var hold: KVHold?
+    /// The KV of a prefill that was cancelled and may have been answered all the same.
+    var leftHold: KVHold?
+
     /// The backends that the request itself names, where the deployment lets it.
     var wish = PairWish()
     var prefill: BackendState?
@@ -62,11 +83,13 @@ final class RequestDriver: RequestInFlight {
     /// What the log, the metrics and the live page show in the end.
     var record = RequestRecord()
     var awaitsNotices = false
-    /// The present attempt's hand-off, until its KV is used or freed.
-    var hold: KVHold?
     /// Nil where no tracer was bootstrapped.
     let trace: RequestTrace?
     var isOver = false
+    /// No prefill backend is wanted.
+    var isAlone = false
+    /// Why, where that was decided beforehand.
+    var aloneReason: HandoffReason?
 
     init(
         loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
@@ -81,6 +104,7 @@ final class RequestDriver: RequestInFlight {
         }
         heads = RequestHeadWriter(headers, requestID: requestID, without: trace?.fieldNames ?? [])
         record = RequestRecord(request, requestID: requestID, traceParent: headers.first("traceparent"), at: Self.now)
+        origin = loop.shared.factsReader.origin(of: headers)
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
     }
 
@@ -124,7 +148,8 @@ final class RequestDriver: RequestInFlight {
 
     func fail() {
         status = failure.code.statusCode
-        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n")
+        let pause = retryAfter.map { "retry-after: \($0)\r\n" } ?? ""
+        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n\(pause)")
     }
 
     func sawFirstByte() { record.timeline.firstByte(at: Self.now) }
@@ -148,10 +173,10 @@ final class RequestDriver: RequestInFlight {
         record.decode = decode?.backend.id
         record.retries = retriesMade
         record.bytesOut = sink.bodyBytes
-        hold?.lose(at: .now())
         loop.record(record)
         trace?.end(record)
         for id in ids { loop.forgetNotices(id) }
+        letGo()
         loop.finished(self)
         loop.shared.logger.debug(
             "request served",
@@ -165,7 +190,6 @@ final class RequestDriver: RequestInFlight {
     /// Ends the request at shutdown: nothing is waited for any more.
     func abandon() {
         isOver = true
-        hold?.end()
         prefillExchange?.cancel()
         decodeExchange?.cancel()
     }

@@ -13,4 +13,6 @@ struct StrayNotices {
     /// Whether the KV is freed at the deadline too: its prefill ended well, so it was sent, and a notification can be lost
     /// while the KV is not. The decode that went ahead may have come too early to use it.
     let freesAtDeadline: Bool
+    /// What is given back when the KV is free.
+    let hold: KVHold?
 }

@@ -58,6 +58,11 @@ package struct UpstreamHead {
         return lines
     }
 
+    /// The seconds of `Retry-After`; nil where it is absent or a date.
+    package var retryAfter: Int? {
+        scanned.status == 429 || scanned.status == 503 ? value(of: "retry-after").flatMap { Int($0) } : nil
+    }
+
     /// The value of a field given in lower case; nil where it is absent.
     package func value(of name: StaticString) -> String? { fields.first(name) }
 }

@@ -109,6 +109,62 @@ package struct MessagePackReader: Sendable {
         return text
     }
 
+    /// One value, or the head of a container.
+    package enum Value: Sendable, Equatable {
+        case null
+        /// An integer; those from 2^63 on by their bits.
+        case integer(Int64)
+        /// A string's or a binary's bytes.
+        case bytes(ArraySlice<UInt8>)
+        /// So many values follow.
+        case array(Int)
+        /// So many pairs follow.
+        case map(Int)
+        /// A boolean, a floating-point number or an extension; it was read.
+        case other
+    }
+
+    /// Reads the next value; of a container only its head.
+    package mutating func readValue() throws(MessagePackError) -> Value {
+        let start = offset
+        let byte = Int(try readInteger(1))
+        switch byte {
+        case 0x00...0x7F: return .integer(Int64(byte))
+        case 0xE0...0xFF: return .integer(Int64(byte) - 256)
+        case 0xC0: return .null
+        case 0xC4...0xC6: return .bytes(try readBytes(try readInteger(1 << (byte - 0xC4))))
+        case 0xCC...0xCF: return .integer(try readSigned(1 << (byte - 0xCC), extends: false))
+        case 0xD0...0xD3: return .integer(try readSigned(1 << (byte - 0xD0), extends: true))
+        default: break
+        }
+        offset = start
+        switch try readHeader() {
+        case .string(let count): return .bytes(try readBytes(count))
+        case .array(let count): return .array(count)
+        case .map(let count): return .map(count)
+        case .scalar(let count):
+            try advance(count)
+            return .other
+        }
+    }
+
+    private mutating func readBytes(_ count: Int) throws(MessagePackError) -> ArraySlice<UInt8> {
+        let start = offset
+        try advance(count)
+        return bytes[start..<offset]
+    }
+
+    /// Reads a big-endian integer of 1, 2, 4 or 8 bytes.
+    private mutating func readSigned(_ size: Int, extends: Bool) throws(MessagePackError) -> Int64 {
+        let start = offset
+        try advance(size)
+        var value: UInt64 = 0
+        for index in start..<offset { value = value << 8 | UInt64(bytes[index]) }
+        guard extends, size < 8 else { return Int64(bitPattern: value) }
+        let shift = UInt64(64 - 8 * size)
+        return Int64(bitPattern: value << shift) >> Int64(shift)
+    }
+
     /// Skips one value with all that is inside it.
     package mutating func skipValue() throws(MessagePackError) {
         // Values still to come in each open container, outermost first.

@@ -31,6 +31,8 @@ package enum ZMTP {
         case push = "PUSH"
         case router = "ROUTER"
         case dealer = "DEALER"
+        case sub = "SUB"
+        case pub = "PUB"
 
         /// The one type that may be at the other end.
         package var peer: SocketType {
@@ -39,6 +41,8 @@ package enum ZMTP {
             case .push: .pull
             case .router: .dealer
             case .dealer: .router
+            case .sub: .pub
+            case .pub: .sub
             }
         }
     }

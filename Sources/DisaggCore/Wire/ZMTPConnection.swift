@@ -22,6 +22,8 @@ package struct ZMTPConnection: Sendable {
         case message([UInt8])
         /// A message of several frames ended; its content was dropped.
         case multipart
+        /// A message of several frames, where they are wanted.
+        case parts([[UInt8]])
         /// Send these bytes to the peer.
         case reply([UInt8])
     }
@@ -30,11 +32,26 @@ package struct ZMTPConnection: Sendable {
 
     private let local: ZMTP.SocketType
     private var state = State.awaitingGreeting
-    private var decoder = ZMTPDecoder()
+    private var decoder: ZMTPDecoder
     private var insideMultipart = false
+    private let keepsParts: Bool
+    private let maximumMessageBytes: Int
+    private var parts: [[UInt8]] = []
+    private var partBytes = 0
 
     /// Creates a machine for a socket of that type.
-    package init(local: ZMTP.SocketType) { self.local = local }
+    ///
+    /// - Parameters:
+    ///   - maximumFrameBytes: a longer frame, or a longer message of several, ends the connection.
+    ///   - keepsParts: whether messages of several frames are wanted.
+    package init(
+        local: ZMTP.SocketType, maximumFrameBytes: Int = ZMTP.maximumFrameBytes, keepsParts: Bool = false
+    ) {
+        self.local = local
+        self.keepsParts = keepsParts
+        maximumMessageBytes = maximumFrameBytes
+        decoder = ZMTPDecoder(maximumFrameBytes: maximumFrameBytes)
+    }
 
     /// The bytes to send first.
     package var opening: [UInt8] { ZMTP.greeting }
@@ -93,6 +110,18 @@ package struct ZMTPConnection: Sendable {
         case (.established, .command(let body)):
             return try handleCommand(body)
         case (.established, .message(let body, let more)):
+            if keepsParts, more || insideMultipart {
+                partBytes += body.count
+                guard partBytes <= maximumMessageBytes else { throw .frameTooLarge(UInt64(partBytes)) }
+                parts.append(body)
+                insideMultipart = more
+                guard !more else { return nil }
+                defer {
+                    parts = []
+                    partBytes = 0
+                }
+                return .parts(parts)
+            }
             if more {
                 insideMultipart = true
                 return nil

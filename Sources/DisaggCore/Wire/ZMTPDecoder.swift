@@ -21,7 +21,10 @@ package struct ZMTPDecoder: Sendable {
     private var head = 0
     private var greeted = false
 
-    package init() {}
+    private let maximumFrameBytes: Int
+
+    /// - Parameter maximumFrameBytes: a longer frame is refused.
+    package init(maximumFrameBytes: Int = ZMTP.maximumFrameBytes) { self.maximumFrameBytes = maximumFrameBytes }
 
     /// How many bytes wait for the rest of their greeting or frame.
     package var pendingBytes: Int { buffer.count - head }
@@ -76,7 +79,7 @@ package struct ZMTPDecoder: Sendable {
         let sizeBytes = flags & ZMTP.Flag.long != 0 ? 8 : 1
         guard pendingBytes >= 1 + sizeBytes else { return nil }
         let size = buffer[head + 1..<head + 1 + sizeBytes].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard size <= UInt64(ZMTP.maximumFrameBytes) else { throw .frameTooLarge(size) }
+        guard size <= UInt64(maximumFrameBytes) else { throw .frameTooLarge(size) }
         let count = Int(size)
         guard pendingBytes >= 1 + sizeBytes + count else { return nil }
         let start = head + 1 + sizeBytes

@@ -162,9 +162,12 @@ struct DiscoveryTests {
         deployment.handoff = .none
         let logger = Logger(label: "test")
         let controller = PoolController(pool: BackendPool(prefill: [], decode: []), handoff: .none, logger: logger)
-        let registrations = Registrations(
-            Endpoint(host: "127.0.0.1", port: 0), deployment: deployment, controller: controller, logger: logger)
-        let port = try await registrations.start()
+        let registrations = Registrations(deployment: deployment, controller: controller)
+        let listener = RegistrationListener(
+            endpoint: Endpoint(host: "127.0.0.1", port: 0), group: MultiThreadedEventLoopGroup.singleton,
+            expiry: .milliseconds(300), logger: logger
+        ) { registrations.heard($0) }
+        let port = try await listener.start()
         let following = Task { await registrations.run() }
         let sender = PingSender(
             to: Endpoint(host: "127.0.0.1", port: port), group: MultiThreadedEventLoopGroup.singleton)
@@ -177,8 +180,10 @@ struct DiscoveryTests {
         let transfer = try #require(await controller.list().first?.backend.transfer)
         #expect(transfer.host == "10.1.0.7" && transfer.handshakePort == 6301 && transfer.notifyPort == 61005)
         await sender.shutdown()
+        try await eventually { await controller.list().isEmpty }
         following.cancel()
         await following.value
+        await listener.shutdown()
     }
 
     @Test("a list of engines is read with all its mistakes at once")
@@ -198,7 +203,7 @@ struct DiscoveryTests {
         "a discovery section is read and written back",
         arguments: [
             "discovery: {prefill: [p.example:8100], decode: [_vllm._tcp.d.example], interval: 5s}",
-            "discovery: {file: engines.yaml, nameserver: 127.0.0.1:5353, pings: 0.0.0.0:30001}",
+            "discovery: {file: engines.yaml, nameserver: 127.0.0.1:5353, pings: true}",
             "proxy: {admin: off, accessLog: '-', accessLogFormat: text}",
             "proxy: {admin: 127.0.0.1:7001, adminTokenFile: /run/token}",
         ])

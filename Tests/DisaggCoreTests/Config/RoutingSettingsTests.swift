@@ -33,6 +33,7 @@ struct RoutingSettingsTests {
                 transferAcrossGroups: 40ms
                 blocks: 2048
                 lifetime: 1m
+            admission: {queue: 7, queueTimeout: 9s, priorityHeader: X-Urgency, chunks: 11}
             """
         var expected = Deployment()
         var routing = RoutingSettings()
@@ -67,6 +68,10 @@ struct RoutingSettingsTests {
         routing.pairCost.maximumBlocks = 2048
         routing.pairCost.lifetime = .seconds(60)
         expected.routing = routing
+        expected.admission.queue = 7
+        expected.admission.queueTimeout = .seconds(9)
+        expected.admission.priorityHeader = "x-urgency"
+        expected.admission.chunks = 11
         let deployment = try Deployment(yaml: yaml)
         #expect(deployment == expected)
         #expect(try Deployment(yaml: DeploymentWriter.yaml(deployment)) == deployment)
@@ -75,6 +80,7 @@ struct RoutingSettingsTests {
     @Test(
         "a wrong field is named with what was expected",
         arguments: [
+            ("routing: {prefill: {policy: kv-events}}", "expected 1 addresses, one for each prefill engine, got 0"),
             ("routing: {policy: least-load}", "did you mean \"least-loaded\"?"),
             ("routing: {decode: {groups: [9]}}", "routing.decode.groups[0]: expected 0...7, got \"9\""),
             ("routing: {session: {loadFactor: 1}}", "expected a number in 1.01...100.0, got \"1\""),
