@@ -20,7 +20,10 @@ struct DisaggLaunch: AsyncParsableCommand {
               disagg-launch bench http://127.0.0.1:9000   measure it
             """,
         version: DisaggVersion.current,
-        subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self, BenchCommand.self, CtlCommand.self])
+        subcommands: [
+            UpCommand.self, StatusCommand.self, LogsCommand.self, DownCommand.self, PresetCommand.self,
+            SimulateCommand.self, BenchCommand.self, CtlCommand.self,
+        ])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {
