@@ -1,5 +1,14 @@
+internal import Glibc
+
 /// Times of day in UTC, for logs.
 package enum UTCTime {
+    /// Now, in milliseconds since 1970-01-01 UTC.
+    package static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) &* 1000 &+ Int64(time.tv_nsec) / 1_000_000
+    }
+
     /// `2026-11-25T18:00:41.123Z` (RFC 3339).
     ///
     /// - Parameter milliseconds: since 1970-01-01 UTC.

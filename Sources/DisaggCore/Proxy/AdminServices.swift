@@ -82,9 +82,11 @@ struct AdminServices: Sendable {
         let body = try AdminBody(bytes, known: ["role", "url", "id", "weight", "receiver"])
         let role = try body.role()
         let url = try body.url()
-        let backend = Backend(
-            id: try body.id() ?? BackendNaming.name(role, url), role: role, host: url.host, port: url.port,
-            receiver: try body.receiver(host: url.host))
+        var described = core.shared.deployment.backend(role, at: url)
+        if let id = try body.id() { described.id = id }
+        // Two decoders of one host have different ports, so the deployment's are not taken for granted.
+        described.receiver = try body.receiver(host: url.host)
+        let backend = described
         let status = try await controller.add(backend, weight: try body.weight() ?? 1, from: .admin)
         return .json(status.json, status: 201, lines: "location: /admin/v1/backends/\(backend.id)\r\n")
     }

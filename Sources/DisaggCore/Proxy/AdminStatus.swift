@@ -13,7 +13,7 @@ enum AdminStatus {
         return JSONBuilder.object { json in
             json.member("version", DisaggVersion.current)
             json.member("handoff", core.shared.deployment.handoff.rawValue)
-            json.member("time", UTCTime.text(milliseconds: WallClock.milliseconds))
+            json.member("time", UTCTime.text(milliseconds: UTCTime.now))
             json.member("uptime_seconds", Double((NIODeadline.now() - core.started).nanoseconds / 1_000_000) / 1000)
             json.object("requests") { requests(metrics, core, &$0) }
             json.object("latencies") { latencies(metrics, &$0) }

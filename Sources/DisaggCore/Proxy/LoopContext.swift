@@ -264,7 +264,7 @@ final class LoopContext: ClientRequestHandler {
     func ended(_ finished: RequestRecord, _ sink: ResponseSink) {
         var record = finished
         record.timeline.ended(at: NIODeadline.now().uptimeNanoseconds)
-        record.endedAt = WallClock.milliseconds
+        record.endedAt = UTCTime.now
         record.bytesOut = sink.bodyBytes
         record.handoff = shared.deployment.handoff.rawValue
         metrics.count(record)
@@ -297,7 +297,7 @@ final class LoopContext: ClientRequestHandler {
     /// Counts and logs a finished request.
     func record(_ finished: RequestRecord) {
         var record = finished
-        record.endedAt = WallClock.milliseconds
+        record.endedAt = UTCTime.now
         metrics.record(record)
         decisions.add(record)
         accessLog?.add(record)

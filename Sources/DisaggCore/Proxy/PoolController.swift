@@ -67,14 +67,13 @@ actor PoolController {
             sources[backend.id] = source
             return try resume(backend.id)
         }
-        let all = pool.snapshot.all
-        guard all.count < Self.maximumBackends else {
-            throw DisaggError(.conflict, "there are \(all.count) backends already, the most that there may be")
+        let snapshot = pool.snapshot
+        guard snapshot.prefill.count + snapshot.decode.count < Self.maximumBackends else {
+            throw DisaggError(
+                .conflict, "there are \(Self.maximumBackends) backends already, the most that there may be")
         }
-        if let twin = all.first(where: {
-            $0.backend.host == backend.host && $0.backend.port == backend.port && $0.backend.role == backend.role
-        }) {
-            throw DisaggError(.conflict, "\(twin.backend.id) is at \(backend.authority) already, with the same role")
+        if let twin = twin(of: backend) {
+            throw DisaggError(.conflict, "\(twin.id) is at \(backend.authority) already, with the same role")
         }
         try checkReceiver(backend)
         let state: BackendState
@@ -198,24 +197,22 @@ actor PoolController {
             pending[id] = .removal
             leaving.append(id)
         }
+        var known: [Backend: String] = [:]
+        for state in pool.snapshot.all { known[Self.engine(state.backend)] = state.backend.id }
         for var backend in wanted {
-            let all = pool.snapshot.all.map(\.backend)
-            if let same = all.first(where: { Self.engine($0) == Self.engine(backend) }) {
-                if pending[same.id] == .removal {
-                    sources[same.id] = source
-                    _ = try? resume(same.id)
+            if let id = known[Self.engine(backend)] {
+                if pending[id] == .removal {
+                    sources[id] = source
+                    _ = try? resume(id)
                 }
                 continue
             }
             // Another receiver at the same address is another engine: what was there is gone.
-            if let former = all.first(where: {
-                $0.role == backend.role && $0.host == backend.host && $0.port == backend.port
-            }), sources[former.id] == source {
-                leave(former.id)
-            }
+            if let former = twin(of: backend), sources[former.id] == source { leave(former.id) }
             backend.id = freeName(for: backend)
             do {
                 _ = try add(backend, from: source)
+                known[Self.engine(backend)] = backend.id
                 added.append(backend.id)
             } catch {
                 log("backend was not added", backend.id, ["disagg.error": "\(error.message)"])
@@ -232,9 +229,16 @@ actor PoolController {
         return engine
     }
 
+    /// A backend of the same role at the same address.
+    private func twin(of backend: Backend) -> Backend? {
+        pool.snapshot.backends(backend.role).first {
+            $0.backend.port == backend.port && $0.backend.host == backend.host
+        }?.backend
+    }
+
     private func freeName(for backend: Backend) -> String {
+        guard pool.snapshot.backend(id: backend.id) != nil else { return backend.id }
         let taken = Set(pool.snapshot.all.map(\.backend.id))
-        guard taken.contains(backend.id) else { return backend.id }
         return (0...taken.count).lazy.map { backend.role.backendID(replica: $0) }.first { !taken.contains($0) }
             ?? backend.id
     }

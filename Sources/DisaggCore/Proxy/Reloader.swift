@@ -60,7 +60,7 @@ actor Reloader {
     }
 
     private func reloadNow() async -> ReloadOutcome {
-        var outcome = ReloadOutcome(file: source?.file, time: WallClock.milliseconds)
+        var outcome = ReloadOutcome(file: source?.file, time: UTCTime.now)
         do throws(DisaggError) {
             let next = try read()
             let change = try DeploymentChange(from: present, to: next)

@@ -8,7 +8,7 @@ func withAdminProxy(
     _ topology: Topology, token: String? = "s3cret-token",
     configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
     settings: (inout Deployment) -> Void = { _ in },
-    isReloadable: Bool = false,
+    isReloadable: Bool = false, isWatched: Bool = false,
     _ body: (ProxyHarness, AdminCaller, TemporaryDirectory) async throws -> Void
 ) async throws {
     let directory = try TemporaryDirectory()
@@ -19,12 +19,14 @@ func withAdminProxy(
         settings: {
             $0.proxy.admin.isEnabled = true
             $0.proxy.admin.tokenFile = tokenFile
+            // As in a file that names the engines: their number is not given beside.
+            if !$0.prefill.urls.isEmpty { $0.prefill.replicas = 1 }
             settings(&$0)
         },
         source: { deployment in
             guard isReloadable else { return nil }
             let file = try directory.write(DeploymentWriter.yaml(deployment), to: "deployment.yaml")
-            return DeploymentSource(file: file, isWatched: false) { try Deployment(contentsOf: file) }
+            return DeploymentSource(file: file, isWatched: isWatched) { try Deployment(contentsOf: file) }
         },
         { harness in
             try await body(harness, AdminCaller(client: harness.admin, token: token), directory)

@@ -35,7 +35,9 @@ struct ElasticityTests {
                     "POST", "/admin/v1/backends", #"{"role":"decode","url":"http://127.0.0.1:\#(port)","id":"spare"}"#)
                 #expect(added.status == 201)
                 try await load.more()
-                try await eventually { try await spare.ledger().transferred > 0 }
+                try await eventually {
+                    try await admin.call("GET", "/admin/v1/backends/spare").json?["picks"]?.int ?? 0 > 0
+                }
 
                 for id in ["decode-0", "prefill-0"] {
                     let drained = try await admin.call("POST", "/admin/v1/backends/\(id)/drain?wait=60s")
@@ -128,6 +130,16 @@ struct ElasticityTests {
             await load.expectNoFailure()
             try await harness.settles()
             try await harness.expectClean()
+        }
+    }
+
+    @Test("a watched file is taken over by itself")
+    func watchedDeployment() async throws {
+        try await withAdminProxy(topology, isReloadable: true, isWatched: true) { harness, admin, directory in
+            var next = harness.deployment
+            next.decode.urls.removeLast()
+            try directory.write(DeploymentWriter.yaml(next), to: "deployment.yaml")
+            try await eventually { try await admin.ids("decode") == ["decode-0"] }
         }
     }
 
