@@ -101,6 +101,8 @@ final class PolicySimulation {
     private var flights: [Int: Flight] = [:]
     private var result = Result()
     private let tunables: PairCostTunables
+    /// Where the engines' KV events go, where a policy follows them.
+    private let events: KVEventIndex?
 
     init(_ workload: SimulatedWorkload, _ cluster: Cluster, _ configure: (inout RoutingSettings) -> Void) {
         self.workload = workload
@@ -116,6 +118,7 @@ final class PolicySimulation {
         pool = BackendPool(
             prefill: backends(.prefill, cluster.prefillSpeeds.count),
             decode: backends(.decode, cluster.decodeSpeeds.count), routing: routing)
+        events = (pool.policies.prefill as? KVEventsPolicy)?.events
         generator = SeededGenerator(seed: 17)
         prefills = Array(repeating: Prefill(), count: cluster.prefillSpeeds.count)
         decodes = Array(repeating: Decode(), count: cluster.decodeSpeeds.count)
@@ -155,6 +158,7 @@ final class PolicySimulation {
         facts.outputLimit = 350
         facts.sessionKey = request.session
         facts.prefixKeys = request.prefixKeys
+        if events != nil { facts.tokenIDs = Self.tokens(request.blocks[...]) }
         guard
             case .chosen(let pair) = pool.pickPair(for: facts, PickConstraints(), at: deadline, using: &generator),
             let prefill = pair.prefill
@@ -192,13 +196,37 @@ final class PolicySimulation {
         prefills[engine].uses += 1
         let use = prefills[engine].uses
         for block in blocks { prefills[engine].cache[block] = use }
+        if hits < blocks.count { tell(engine, blocks, from: hits) }
         let capacity = cluster.cacheTokens / SimulatedWorkload.blockTokens
         if prefills[engine].cache.count > capacity + capacity / 8 {
             let oldest = prefills[engine].cache.sorted { ($0.value, $0.key) > ($1.value, $1.key) }
+            events?.apply([.removed(oldest.dropFirst(capacity).map(\.key))], serial: engine)
             prefills[engine].cache = Dictionary(
                 uniqueKeysWithValues: oldest.prefix(capacity).map { ($0.key, $0.value) })
         }
         return hits
+    }
+
+    /// Publishes that an engine computed the blocks of a prompt from one on.
+    private func tell(_ engine: Int, _ blocks: [UInt64], from first: Int) {
+        guard let events else { return }
+        var stored = KVStoredBlocks()
+        stored.hashes = Array(blocks[first...])
+        stored.parent = first > 0 ? blocks[first - 1] : nil
+        stored.tokens = Self.tokens(blocks[first...])
+        stored.blockSize = SimulatedWorkload.blockTokens
+        events.apply([.stored(stored)], serial: engine)
+    }
+
+    /// Token ids that are equal where the blocks are.
+    private static func tokens(_ blocks: ArraySlice<UInt64>) -> [Int32] {
+        var tokens: [Int32] = []
+        tokens.reserveCapacity(blocks.count * SimulatedWorkload.blockTokens)
+        for block in blocks {
+            let token = Int32(truncatingIfNeeded: block)
+            for _ in 0..<SimulatedWorkload.blockTokens { tokens.append(token) }
+        }
+        return tokens
     }
 
     private func prefilled(_ engine: Int) {
