@@ -28,7 +28,9 @@ package enum GPUAssignment {
     ) throws(CommandError) -> Deployment {
         var deployment = deployment
         var owner: [Int: String] = [:]
-        let roles: [BackendRole] = [.prefill, .decode].filter { deployment.group($0).urls.isEmpty }
+        let roles: [BackendRole] = [.prefill, .decode].filter {
+            deployment.group($0).urls.isEmpty && deployment.uses($0)
+        }
         for role in roles {
             let group = deployment.group(role)
             let needed = group.replicas * group.worldSize

@@ -42,7 +42,8 @@ package struct LaunchPlan: Sendable, Hashable {
                 healthURL: "\(proxyURL)/health", url: proxyURL, ports: claims.filter { $0.process == "proxy" },
                 role: "proxy")
         ]
-        for role in [BackendRole.decode, .prefill] where deployment.group(role).urls.isEmpty {
+        for role in [BackendRole.decode, .prefill]
+        where deployment.group(role).urls.isEmpty && deployment.uses(role) {
             for replica in deployment.group(role).endpoints.indices {
                 processes.append(Self.engine(deployment, role, replica: replica, places: places))
             }
