@@ -18,7 +18,8 @@ struct LiveBalancingTests {
                 $0.speed = 1
                 $0.timing = TimingTable(
                     name: "uneven", prefill: [.init(1, engines == 1 ? 40 : 200)], decode: [.init(1, 0)])
-            }
+            },
+            settings: { for role in BackendRole.allCases { $0.routing[role].policy = .pairCost } }
         ) { harness in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in 0..<4 {
@@ -46,7 +47,7 @@ struct LiveBalancingTests {
     func conversation(policy: PolicyKind) async throws {
         try await withProxy(
             Topology(handoff: .nixl, prefill: 4, decode: 1), configure: { $0.maximumModelLength = 8000 },
-            settings: { $0.routing.prefill.policy = policy }
+            settings: { for role in BackendRole.allCases { $0.routing[role].policy = policy } }
         ) { harness in
             var history = #"{"role":"user","content":"\#(String(repeating: "Tell me of kings. ", count: 40))"}"#
             for turn in 0..<8 {
