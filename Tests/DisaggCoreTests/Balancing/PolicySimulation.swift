@@ -102,7 +102,7 @@ final class PolicySimulation {
     private var result = Result()
     private let tunables: PairCostTunables
     /// Where the engines' KV events go, where a policy follows them.
-    private let kvEvents: KVEventIndex?
+    private let published: KVEventIndex?
 
     init(_ workload: SimulatedWorkload, _ cluster: Cluster, _ configure: (inout RoutingSettings) -> Void) {
         self.workload = workload
@@ -118,7 +118,7 @@ final class PolicySimulation {
         pool = BackendPool(
             prefill: backends(.prefill, cluster.prefillSpeeds.count),
             decode: backends(.decode, cluster.decodeSpeeds.count), routing: routing)
-        kvEvents = (pool.policies.prefill as? KVEventsPolicy)?.events
+        published = (pool.policies.prefill as? KVEventsPolicy)?.events
         generator = SeededGenerator(seed: 17)
         prefills = Array(repeating: Prefill(), count: cluster.prefillSpeeds.count)
         decodes = Array(repeating: Decode(), count: cluster.decodeSpeeds.count)
@@ -158,7 +158,7 @@ final class PolicySimulation {
         facts.outputLimit = 350
         facts.sessionKey = request.session
         facts.prefixKeys = request.prefixKeys
-        if kvEvents != nil { facts.tokenIDs = Self.tokens(request.blocks[...]) }
+        if published != nil { facts.tokenIDs = Self.tokens(request.blocks[...]) }
         guard
             case .chosen(let pair) = pool.pickPair(for: facts, PickConstraints(), at: deadline, using: &generator),
             let prefill = pair.prefill
@@ -200,7 +200,7 @@ final class PolicySimulation {
         let capacity = cluster.cacheTokens / SimulatedWorkload.blockTokens
         if prefills[engine].cache.count > capacity + capacity / 8 {
             let oldest = prefills[engine].cache.sorted { ($0.value, $0.key) > ($1.value, $1.key) }
-            kvEvents?.apply([.removed(oldest.dropFirst(capacity).map(\.key))], serial: engine)
+            published?.apply([.removed(oldest.dropFirst(capacity).map(\.key))], serial: engine)
             prefills[engine].cache = Dictionary(
                 uniqueKeysWithValues: oldest.prefix(capacity).map { ($0.key, $0.value) })
         }
@@ -209,13 +209,13 @@ final class PolicySimulation {
 
     /// Publishes that an engine computed the blocks of a prompt from one on.
     private func tell(_ engine: Int, _ blocks: [UInt64], from first: Int) {
-        guard let kvEvents else { return }
+        guard let published else { return }
         var stored = KVStoredBlocks()
         stored.hashes = Array(blocks[first...])
         stored.parent = first > 0 ? blocks[first - 1] : nil
         stored.tokens = Self.tokens(blocks[first...])
         stored.blockSize = SimulatedWorkload.blockTokens
-        kvEvents.apply([.stored(stored)], serial: engine)
+        published.apply([.stored(stored)], serial: engine)
     }
 
     /// Token ids that are equal where the blocks are.

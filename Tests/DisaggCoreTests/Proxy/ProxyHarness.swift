@@ -106,12 +106,9 @@ final class ProxyHarness: Sendable {
         deployment.proxy.notify = Endpoint(host: "localhost", port: 0)
         deployment.proxy.threads = 2
         deployment.proxy.drainTimeout = .seconds(5)
-<<<<<<< HEAD
         deployment.proxy.admin.isEnabled = false
-=======
         // In turn, so that a test knows which engine is next.
         for role in BackendRole.allCases { deployment.routing[role].policy = .roundRobin }
->>>>>>> policies
         settings(&deployment)
         self.deployment = deployment
         let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
