@@ -18,7 +18,7 @@ struct AdmissionTests {
 
     @Test("a request waits for room, and who finds the queue full is told when to come back")
     func queue() async throws {
-        try await withProxy(.init(handoff: .nixl), settings: Self.limit(1, queue: 1)) { harness in
+        try await withProxy(.init(handoff: .nixl), .init(settings: Self.limit(1, queue: 1))) { harness in
             try await harness.decode[0].inject(.with { $0.holdDecodes = true })
             async let first = harness.proxy.post("/v1/completions", ProxyHarness.completion("a first"))
             try await eventually { try await harness.metric("disagg_requests_in_flight") == "1" }
@@ -38,7 +38,7 @@ struct AdmissionTests {
     @Test("a request that waited too long is turned away, one whose client leaves gives its place up")
     func deadline() async throws {
         try await withProxy(
-            .init(handoff: .nixl), settings: Self.limit(1, timeout: .milliseconds(300))
+            .init(handoff: .nixl), .init(settings: Self.limit(1, timeout: .milliseconds(300)))
         ) { harness in
             try await harness.decode[0].inject(.with { $0.holdDecodes = true })
             async let first = harness.proxy.post("/v1/completions", ProxyHarness.completion("a first"))
@@ -59,7 +59,7 @@ struct AdmissionTests {
 
     @Test("a prompt that no decoder's buffer can hold is refused at once")
     func neverFits() async throws {
-        try await withProxy(.init(handoff: .lmcache), settings: { $0.admission.chunks = 2 }) { harness in
+        try await withProxy(.init(handoff: .lmcache), .init(settings: { $0.admission.chunks = 2 })) { harness in
             let ids = (0..<900).map { "\($0 % 1000)" }.joined(separator: ",")
             let answer = try await harness.proxy.post(
                 "/v1/completions",
@@ -77,11 +77,12 @@ struct AdmissionTests {
         let capacity = 6
         try await withProxy(
             topology,
-            configure: {
-                $0.bufferChunks = capacity
-                $0.maximumModelLength = 4000
-                $0.endProbability = 0
-            }, settings: { $0.admission.chunks = capacity }
+            .init(
+                configure: {
+                    $0.bufferChunks = capacity
+                    $0.maximumModelLength = 4000
+                    $0.endProbability = 0
+                }, settings: { $0.admission.chunks = capacity })
         ) { harness in
             try await withThrowingTaskGroup(of: Int.self) { group in
                 for index in 0..<24 {

@@ -11,15 +11,16 @@ struct LiveBalancingTests {
         var engines = 0
         try await withProxy(
             Topology(handoff: .nixl, prefill: 2, decode: 1),
-            configure: {
-                // Decoders answer at once, the first prefill engine in a fifth of the second's time.
-                guard $0.role == .prefill else { return }
-                engines += 1
-                $0.speed = 1
-                $0.timing = TimingTable(
-                    name: "uneven", prefill: [.init(1, engines == 1 ? 40 : 200)], decode: [.init(1, 0)])
-            },
-            settings: { for role in BackendRole.allCases { $0.routing[role].policy = .pairCost } }
+            .init(
+                configure: {
+                    // Decoders answer at once, the first prefill engine in a fifth of the second's time.
+                    guard $0.role == .prefill else { return }
+                    engines += 1
+                    $0.speed = 1
+                    $0.timing = TimingTable(
+                        name: "uneven", prefill: [.init(1, engines == 1 ? 40 : 200)], decode: [.init(1, 0)])
+                },
+                settings: { for role in BackendRole.allCases { $0.routing[role].policy = .pairCost } })
         ) { harness in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for client in 0..<4 {
@@ -46,8 +47,10 @@ struct LiveBalancingTests {
     @Test("a conversation stays where its prefix is", arguments: [PolicyKind.session, .prefixCache, .pairCost])
     func conversation(policy: PolicyKind) async throws {
         try await withProxy(
-            Topology(handoff: .nixl, prefill: 4, decode: 1), configure: { $0.maximumModelLength = 8000 },
-            settings: { for role in BackendRole.allCases { $0.routing[role].policy = policy } }
+            Topology(handoff: .nixl, prefill: 4, decode: 1),
+            .init(
+                configure: { $0.maximumModelLength = 8000 },
+                settings: { for role in BackendRole.allCases { $0.routing[role].policy = policy } })
         ) { harness in
             var history = #"{"role":"user","content":"\#(String(repeating: "Tell me of kings. ", count: 40))"}"#
             for turn in 0..<8 {
