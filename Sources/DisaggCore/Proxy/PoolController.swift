@@ -222,10 +222,11 @@ actor PoolController {
         return (added, leaving)
     }
 
-    /// What makes an engine the same as before, whatever it is called.
+    /// What makes an engine the same as before, whatever it is called and the how-manieth of its group it is.
     private static func engine(_ backend: Backend) -> Backend {
         var engine = backend
         engine.id = ""
+        engine.transfer = KVTransferAddress()
         return engine
     }
 

@@ -25,6 +25,8 @@ actor Reloader {
     private let logger: Logger
     private var present: Deployment
     private var running: Task<ReloadOutcome, Never>?
+    /// The file as it was when the deployment was read.
+    private var mark: FileMark?
     private(set) var last: ReloadOutcome
 
     init(source: DeploymentSource?, core: ProxyCore) {
@@ -33,6 +35,7 @@ actor Reloader {
         logger = core.shared.logger
         present = core.shared.deployment
         last = ReloadOutcome(file: source?.file)
+        mark = source.flatMap { FileMark($0.file) }
     }
 
     /// Reads the file and takes it over; one after the other where several ask.
@@ -49,7 +52,6 @@ actor Reloader {
     /// Looks at the file until it is cancelled, where it is watched.
     func watch() async {
         guard let source, source.isWatched else { return }
-        var mark = FileMark(source.file)
         while !Task.isCancelled {
             do { try await Task.sleep(for: Self.lookInterval) } catch { return }
             let now = FileMark(source.file)
