@@ -12,7 +12,7 @@ root=$PWD
 logs=$root/.build/ci-logs
 
 quick_steps=(scripts format rooms crash-paths links build test release libraries readme benchmarks)
-slow_steps=(fuzz embedding clients)
+slow_steps=(fuzz fault-matrix embedding clients)
 
 # --- the steps ---------------------------------------------------------------------------------------------------------
 
@@ -50,6 +50,12 @@ step_benchmarks() { Tests/Benchmarks/run.sh; }
 step_fuzz() {
     step_build
     DISAGG_FUZZ=long run_tests fuzz.log --filter Fuzz
+}
+
+# Every hand-off under every fault in every combination; where DISAGG_FAULT_MATRIX is a path, the table is written there.
+step_fault-matrix() {
+    step_build
+    DISAGG_FAULT_MATRIX=${DISAGG_FAULT_MATRIX:-all} run_tests fault-matrix.log --filter FaultMatrixTests
 }
 
 step_embedding() { .ci/check-embedding; }

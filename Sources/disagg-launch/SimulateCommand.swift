@@ -16,7 +16,8 @@ struct SimulateCommand: AsyncParsableCommand {
 
     @Option(help: "Half of a generation it serves: prefill, decode or both.", transform: choice)
     var role: SimulatedEngineConfiguration.Role = .both
-    @Option(help: "Hand-off protocol: lmcache, lmcache-legacy, nixl, plain or none.", transform: choice)
+    @Option(
+        help: "Hand-off protocol: \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")).", transform: choice)
     var handoff: HandoffKind = .none
     @Option(
         help: "lmcache: who samples the first token, prefill or decode (skip_last_n_tokens 1 or 0).", transform: choice)
@@ -31,6 +32,14 @@ struct SimulateCommand: AsyncParsableCommand {
     var maxModelLen = 32_768
     @Option(help: "Tensor-parallel times pipeline-parallel size.")
     var ranks = 1
+    @Option(help: "Data-parallel ranks behind the HTTP port.")
+    var dataParallel = 1
+    @Option(help: "engine_id of the KV connector; drawn at the start where not given, which nixl-push cannot use.")
+    var engineID: String?
+    @Flag(help: "lmcache: pd_backend_mode sync: a prefill is answered when its KV is stored.")
+    var synchronous = false
+    @Flag(help: "lmcache: pd_bidirectional. nixl: bidirectional_kv_xfer, decoders keep a turn's KV for the next.")
+    var bidirectional = false
     @Flag(help: "lmcache: only rank 0 stores KV (MLA models).")
     var firstRankOnly = false
     @Option(parsing: .upToNextOption, help: "lmcache decode: pd_peer_init_port, one a rank.")
@@ -43,12 +52,26 @@ struct SimulateCommand: AsyncParsableCommand {
     var notifyHost = "localhost"
     @Option(help: "lmcache prefill: port of the proxy's notification socket (pd_proxy_port).")
     var notifyPort = 7500
-    @Option(help: "nixl: address others reach the side channel at.")
+    @Option(help: "Address other engines reach this one's KV connector at.")
     var sideChannelHost = "127.0.0.1"
-    @Option(help: "nixl: VLLM_NIXL_SIDE_CHANNEL_PORT; 0 lets the system choose.")
+    @Option(
+        help: """
+            Port of the KV connector, of the first data-parallel rank: NIXL's or the offloading connector's side channel, \
+            kv_port, MoRIIO's handshake and notify port; 0 lets the system choose.
+            """)
     var sideChannelPort = 0
+    @Option(help: "mooncake and sglang prefill: port of the bootstrap server; 0 lets the system choose.")
+    var bootstrapPort = 0
     @Option(help: "nixl: seconds a finished prefill's blocks wait for their reader.")
     var leaseSeconds = 30
+    @Option(help: "Scale of the KV connectors' time limits: 0.01 lets them run out a hundred times as fast.")
+    var timerScale = 1.0
+    @Flag(help: "moriio: read_mode: decoders read, in place of prefill engines that write.")
+    var readMode = false
+    @Option(help: "moriio and p2p-nccl: host:port of the proxy's registration socket.")
+    var ping: String?
+    @Option(help: "lmcache-mp prefill: host:port of the proxy's telemetry endpoint.")
+    var telemetry: String?
     @Option(help: "Time scale: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.")
     var speed = 1.0
     @Option(help: "Step times: h200-llama-3.1-8b or h200-llama-3.1-8b-eager.")
@@ -72,7 +95,7 @@ struct SimulateCommand: AsyncParsableCommand {
         guard (1...1024).contains(ranks) else { throw ValidationError("--ranks: expected 1...1024, got \(ranks)") }
         let ports = [
             ("--port", [port]), ("--notify-port", [notifyPort]), ("--side-channel-port", [sideChannelPort]),
-            ("--init-port", initPort), ("--alloc-port", allocPort),
+            ("--bootstrap-port", [bootstrapPort]), ("--init-port", initPort), ("--alloc-port", allocPort),
         ]
         for (flag, values) in ports {
             for value in values where !(0...65535).contains(value) {
@@ -85,6 +108,16 @@ struct SimulateCommand: AsyncParsableCommand {
         guard maxModelLen >= 1 else { throw ValidationError("--max-model-len: expected 1 or more, got \(maxModelLen)") }
         guard bufferChunks >= 1 else {
             throw ValidationError("--buffer-chunks: expected 1 or more, got \(bufferChunks)")
+        }
+        guard (1...1024).contains(dataParallel) else {
+            throw ValidationError("--data-parallel: expected 1...1024, got \(dataParallel)")
+        }
+        guard timerScale > 0, timerScale.isFinite else {
+            throw ValidationError("--timer-scale: expected above 0, got \(timerScale)")
+        }
+        for (flag, text) in [("--ping", ping), ("--telemetry", telemetry)] {
+            guard let text, ConfigText.endpoint(text) == nil else { continue }
+            throw ValidationError("\(flag): expected host:port, got \"\(text)\"")
         }
         guard (0...86_400).contains(leaseSeconds) else {
             throw ValidationError("--lease-seconds: expected 0...86400, got \(leaseSeconds)")
@@ -107,7 +140,16 @@ struct SimulateCommand: AsyncParsableCommand {
         configuration.notifyEndpoint = Endpoint(host: notifyHost, port: notifyPort)
         configuration.sideChannelHost = sideChannelHost
         configuration.sideChannelPort = sideChannelPort
-        configuration.leaseDuration = .seconds(leaseSeconds)
+        configuration.bootstrapPort = bootstrapPort
+        configuration.dataParallel = dataParallel
+        configuration.engineID = engineID
+        configuration.isSynchronous = synchronous
+        configuration.isBidirectional = bidirectional
+        configuration.timers.nixlLease = .seconds(leaseSeconds)
+        configuration.timers = configuration.timers.scaled(by: timerScale)
+        configuration.moriioReads = readMode
+        configuration.pingEndpoint = ping.flatMap(ConfigText.endpoint)
+        configuration.telemetry = telemetry.flatMap(ConfigText.endpoint)
         configuration.speed = speed
         configuration.timing = TimingTable.all.first { $0.name == timing } ?? .h200Llama8B
         if let stepMs {

@@ -67,6 +67,8 @@ struct DisaggProxy: AsyncParsableCommand {
 
     @OptionGroup(title: "Operating")
     var operating: OperatingOptions
+    @OptionGroup(title: "Single hand-offs' flags")
+    var handoffFlags: HandoffFlags
 
     @OptionGroup(title: "LMCache's flags")
     var lmcache: LMCacheOptions
@@ -190,6 +192,7 @@ struct DisaggProxy: AsyncParsableCommand {
                 deployment.prefill.replicas = 0
             }
         }
+        try handoffFlags.apply(to: &deployment)
         if let notify { deployment.proxy.notify = try Endpoint(parsing: notify, flag: "--notify") }
         if let address = lmcache.proxyHost { deployment.proxy.notify.host = address }
         if let port = lmcache.proxyPort { deployment.proxy.notify.port = port }

@@ -1,8 +1,8 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "routing", "admission",
-        "lmcache", "handoffOptions", "simulator", "discovery",
+        "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
+        "routing", "admission", "lmcache", "handoffOptions", "simulator", "discovery",
     ]
     package static let groupKeys =
         [
@@ -14,7 +14,6 @@ package struct DeploymentReader {
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "admin", "adminTokenFile", "accessLog",
         "accessLogFormat",
     ]
-    package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
     package static let simulatorKeys = ["speed"]
 
     /// What was read.
@@ -34,12 +33,18 @@ package struct DeploymentReader {
             case "firstToken":
                 reader.choice(node, at: path, of: FirstTokenSource.self).map { deployment.firstToken = $0 }
             case "engine": reader.choice(node, at: path, of: EngineKind.self).map { deployment.engine = $0 }
+            case "vllmVersion":
+                guard let text = reader.string(node, at: path) else { return }
+                deployment.vllmVersion = LMCacheVersion(text)
+                if deployment.vllmVersion == nil {
+                    reader.note("expected a version such as 0.24.0, got \"\(text)\"", at: path)
+                }
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "routing": RoutingReader.read(node, path, &reader, &deployment.routing)
             case "admission": AdmissionReader.read(node, path, &reader, &deployment.admission)
-            case "lmcache": storesOnFirstRankOnly = Self.lmcache(node, path, &reader, &deployment.lmcache)
+            case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "handoffOptions":
                 HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
             case "simulator":
@@ -155,21 +160,5 @@ package struct DeploymentReader {
             default: break
             }
         }
-    }
-
-    private static func lmcache(
-        _ node: YAMLNode, _ path: String, _ reader: inout ConfigReader, _ lmcache: inout LMCacheSettings
-    ) -> Bool? {
-        var storesOnFirstRankOnly: Bool?
-        reader.members(of: node, at: path, known: lmcacheKeys) { reader, key, node, path in
-            switch key {
-            case "chunkSize": reader.integer(node, at: path, in: 1...65536).map { lmcache.chunkSize = $0 }
-            case "prefillBufferBytes": reader.bytes(node, at: path).map { lmcache.prefillBufferBytes = $0 }
-            case "decodeBufferBytes": reader.bytes(node, at: path).map { lmcache.decodeBufferBytes = $0 }
-            case "storesOnFirstRankOnly": storesOnFirstRankOnly = reader.bool(node, at: path)
-            default: break
-            }
-        }
-        return storesOnFirstRankOnly
     }
 }

@@ -12,6 +12,7 @@ package enum DeploymentWriter {
             "firstToken: \(deployment.firstToken.rawValue)",
             "engine: \(deployment.engine.rawValue)",
         ]
+        if let version = deployment.vllmVersion { lines.append("vllmVersion: \"\(version)\"") }
         lines.append("prefill:")
         lines += group(deployment.prefill)
         lines.append("decode:")
@@ -20,18 +21,10 @@ package enum DeploymentWriter {
         lines += proxy(deployment.proxy)
         lines += RoutingWriter.lines(deployment.routing)
         lines += AdmissionReader.lines(deployment.admission)
-        lines += [
-            "lmcache:",
-            "  chunkSize: \(deployment.lmcache.chunkSize)",
-            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
-            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
-            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
-        ]
+        lines.append("lmcache:")
+        lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += HandoffSections.yaml(deployment.handoffOptions)
-        lines += [
-            "simulator:",
-            "  speed: \(deployment.simulator.speed)",
-        ]
+        lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         lines += discovery(deployment.discovery)
         return lines.joined(separator: "\n") + "\n"
     }

@@ -47,6 +47,10 @@ package struct CommandPlaces: Sendable, Hashable {
     package var proxy: String
     /// The `vllm` executable.
     package var vllm: String
+    /// The `lmcache` executable.
+    package var lmcache = "lmcache"
+    /// The Python that has SGLang.
+    package var python = "python3"
 
     /// Names the places.
     package init(directory: String, launcher: String, proxy: String, vllm: String = "vllm") {

@@ -1,7 +1,9 @@
 /// The parts of a deployment file that only some hand-offs read: `handoffOptions`, and the KV ports of each group.
 package enum HandoffSections {
     /// Keys of `handoffOptions`.
-    package static let optionKeys = ["moriioMode", "trtllmStyle", "lease", "fallback"]
+    package static let optionKeys = [
+        "moriioMode", "trtllmStyle", "lease", "bidirectional", "turnLifetime", "fallback", "resume",
+    ]
     /// Keys of `prefill` and `decode` that say where engines offer KV.
     package static let groupKeys = [
         "dataParallel", "transferHost", "bootstrapPort", "p2pPort", "zmqPort", "handshakePort", "kvNotifyPort",
@@ -20,6 +22,9 @@ package enum HandoffSections {
             case "trtllmStyle":
                 reader.choice(node, at: path, of: HandoffOptions.TRTLLMStyle.self).map { options.trtllmStyle = $0 }
             case "lease": reader.duration(node, at: path).map { options.lease = $0 }
+            case "bidirectional": reader.bool(node, at: path).map { options.bidirectional = $0 }
+            case "turnLifetime": reader.duration(node, at: path).map { options.turnLifetime = $0 }
+            case "resume": reader.bool(node, at: path).map { options.resume = $0 }
             case "fallback":
                 reader.choice(node, at: path, of: HandoffOptions.Fallback.self).map { options.fallback = $0 }
             default: break
@@ -57,7 +62,10 @@ package enum HandoffSections {
             "  moriioMode: \(options.moriioMode.rawValue)",
             "  trtllmStyle: \(options.trtllmStyle.rawValue)",
             "  lease: \(ConfigText.text(options.lease))",
+            "  bidirectional: \(options.bidirectional)",
+            "  turnLifetime: \(ConfigText.text(options.turnLifetime))",
             "  fallback: \(options.fallback.rawValue)",
+            "  resume: \(options.resume)",
         ]
     }
 
@@ -89,11 +97,16 @@ package enum HandoffSections {
             }
             if Set(ids).count != ids.count { reader.note("expected different ids, one is given twice", at: path) }
         }
+        if deployment.engine == .sglang, deployment.handoff != .sglang, deployment.handoff != .none {
+            reader.note(
+                "SGLang does not serve the \(deployment.handoff.rawValue) hand-off; use handoff: sglang", at: "engine")
+        }
         let own = deployment.handoff == .sglang || deployment.handoff == .trtllm || deployment.handoff == .llmd
         if own, deployment.engine == .vllm, deployment.prefill.urls.isEmpty || deployment.decode.urls.isEmpty {
             reader.note(
                 "vLLM does not serve the \(deployment.handoff.rawValue) hand-off; give the running engines' addresses as "
-                    + "prefill.urls and decode.urls, or use engine: simulated", at: "handoff")
+                    + "prefill.urls and decode.urls, or use engine: simulated (or sglang, with its own hand-off)",
+                at: "handoff")
         }
     }
 }

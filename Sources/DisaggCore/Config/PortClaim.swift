@@ -42,6 +42,7 @@ extension Deployment {
             claims.append(
                 PortClaim(endpoint: proxy.notify, process: "proxy", purpose: "notifications", path: "proxy.notify"))
         }
+        if handoff == .lmcacheMP, engine != .simulated { claims += LMCacheServerCommand.ports(self) }
         for role in BackendRole.allCases { claims += portClaims(role) }
         return claims
     }

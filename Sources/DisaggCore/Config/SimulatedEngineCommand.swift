@@ -12,18 +12,48 @@ package enum SimulatedEngineCommand {
             "--model", deployment.model, "--handoff", deployment.handoff.rawValue,
         ]
         if group.worldSize > 1 { arguments += ["--ranks", "\(group.worldSize)"] }
+        let transfer = deployment.transferAddress(role, replica: replica)
+        if transfer.dataParallel > 1 { arguments += ["--data-parallel", "\(transfer.dataParallel)"] }
+        func sideChannel(_ port: Int) {
+            arguments += ["--side-channel-host", transfer.host, "--side-channel-port", "\(port)"]
+        }
+        let notify = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
         switch deployment.handoff {
         case .lmcache: arguments += lmcache(deployment, role, replica: replica)
+        case .lmcacheMP:
+            guard role == .prefill else { break }
+            if deployment.lmcache.storesOnFirstRankOnly { arguments.append("--first-rank-only") }
+            arguments += ["--telemetry", notify.description]
         case .nixl:
-            arguments += [
-                "--side-channel-host", endpoint.host,
-                "--side-channel-port", "\(deployment.sideChannelPort(role, replica: replica))",
-            ]
-        default: break
+            sideChannel(transfer.sideChannelPort)
+            arguments += leaseArguments(deployment)
+            if deployment.handoffOptions.bidirectional { arguments.append("--bidirectional") }
+        case .nixlPush:
+            sideChannel(transfer.sideChannelPort)
+            arguments += ["--engine-id", transfer.engineID] + leaseArguments(deployment)
+        case .offloadP2P: sideChannel(transfer.p2pPort)
+        case .mooncake, .sglang:
+            if role == .prefill { arguments += ["--bootstrap-port", "\(transfer.bootstrapPort)"] }
+            if deployment.handoff == .mooncake { arguments += ["--side-channel-host", transfer.host] }
+        case .moriio:
+            // The simulated engine takes handshakes and notifications on one port.
+            sideChannel(transfer.notifyPort)
+            arguments += ["--ping", notify.description]
+            if deployment.handoffOptions.moriioMode == .read { arguments.append("--read-mode") }
+        case .p2pNCCL:
+            sideChannel(transfer.zmqPort)
+            arguments += ["--ping", notify.description]
+        case .llmd, .trtllm: arguments += ["--side-channel-host", transfer.host]
+        case .lmcacheLegacy, .plain, .none: break
         }
         arguments += ["--speed", "\(deployment.simulator.speed)"]
         return EngineCommand(
             name: name, arguments: arguments, environment: group.environment, logFile: places.path("\(name).log"))
+    }
+
+    private static func leaseArguments(_ deployment: Deployment) -> [String] {
+        let seconds = deployment.handoffOptions.lease.components.seconds
+        return seconds == 30 ? [] : ["--lease-seconds", "\(seconds)"]
     }
 
     private static func lmcache(_ deployment: Deployment, _ role: BackendRole, replica: Int) -> [String] {
@@ -39,7 +69,8 @@ package enum SimulatedEngineCommand {
             arguments += ["--alloc-port"] + ports.allocPorts.map(String.init)
             // The simulator's chunks hold 256 tokens whatever `chunkSize` says.
             if let chunk = LMCacheFile.chunkBytes(deployment), chunk > 0 {
-                let tokens = deployment.lmcache.decodeBufferBytes / chunk * deployment.lmcache.chunkSize
+                let bytes = LMCacheFile.bufferBytes(deployment, .decode)
+                let tokens = bytes / chunk * deployment.lmcache.chunkSize
                 arguments += ["--buffer-chunks", "\(max(1, tokens / 256))"]
             }
         }

@@ -1,6 +1,8 @@
 /// The `vllm serve` command of one engine.
 ///
-/// Flags and variables as vLLM 0.33.0 and LMCache 0.5.6 take them.
+/// Flags and variables as vLLM 0.33.0 and LMCache 0.5.6 take them; ``Deployment/vllmVersion`` goes back to 0.10. Names changed in
+/// 0.13 (`SharedStorageConnector` became `ExampleConnector`, vllm#30201), `kv_load_failure_policy` and NIXL's lease are newer
+/// than the first versions with these connectors.
 package enum VLLMCommand {
     /// Builds the command.
     ///
@@ -63,11 +65,23 @@ package enum VLLMCommand {
         let host = group.receiverHost ?? address.host
         switch deployment.handoff {
         case .nixl, .nixlPush:
-            return [
+            var environment = [
                 "VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": "\(address.sideChannelPort)",
             ]
+            // Before there were leases, blocks were freed after this time, 480 s where it is not set.
+            if isOlder(deployment, than: LMCacheVersion(0, 24, 0)) {
+                environment["VLLM_NIXL_ABORT_REQUEST_TIMEOUT"] = "\(deployment.handoffOptions.lease.components.seconds)"
+            }
+            return environment
         case .offloadP2P:
             return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.p2pPort)"]
+        case .lmcacheMP where role == .prefill:
+            // Each worker tells the proxy when a request's KV is stored (LMCache `request_telemetry/fastapi.py`).
+            let endpoint = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
+            return [
+                "LMCACHE_REQUEST_TELEMETRY_TYPE": "fastapi",
+                "LMCACHE_REQUEST_TELEMETRY_ENDPOINT": "http://\(endpoint)/api/v1/telemetry",
+            ]
         case .mooncake: return ["VLLM_MOONCAKE_BOOTSTRAP_PORT": "\(address.bootstrapPort)"]
         // The engines find each other by the request id, which must reach the connector as it was sent.
         case .p2pNCCL: return ["VLLM_DISABLE_REQUEST_ID_RANDOMIZATION": "1"]
@@ -75,17 +89,23 @@ package enum VLLMCommand {
         }
     }
 
+    /// Whether commands are written for a vLLM before that version; the newest is assumed where none is known.
+    private static func isOlder(_ deployment: Deployment, than version: LMCacheVersion) -> Bool {
+        deployment.vllmVersion.map { $0 < version } ?? false
+    }
+
     /// The GPUs of one engine: the group's own list, or counted from 0 with prefill engines first.
     package static func gpus(_ deployment: Deployment, _ role: BackendRole, replica: Int) -> [Int] {
         let group = deployment.group(role)
-        let first = replica * group.worldSize
-        if group.gpus.count >= first + group.worldSize { return Array(group.gpus[first..<first + group.worldSize]) }
+        let needed = group.devicesPerEngine
+        let first = replica * needed
+        if group.gpus.count >= first + needed { return Array(group.gpus[first..<first + needed]) }
         // Engines that run elsewhere take no GPU here.
-        let prefillRanks =
+        let ahead =
             deployment.prefill.urls.isEmpty && deployment.uses(.prefill)
-            ? deployment.prefill.replicas * deployment.prefill.worldSize : 0
-        let start = (role == .prefill ? 0 : prefillRanks) + first
-        return Array(start..<start + group.worldSize)
+            ? deployment.prefill.replicas * deployment.prefill.devicesPerEngine : 0
+        let start = (role == .prefill ? 0 : ahead) + first
+        return Array(start..<start + needed)
     }
 
     /// The value of `--kv-transfer-config`, nil without a hand-off.
@@ -110,11 +130,22 @@ package enum VLLMCommand {
                 options.bidirectional
                 ? ",\"bidirectional_kv_xfer\":true,\"decoder_kv_blocks_ttl\":\(options.turnLifetime.components.seconds)"
                 : ""
-            return config("NixlConnector", kvRole, policy: "fail", extra: "\"kv_lease_duration\":\(seconds)\(turns)")
+            let isOld = isOlder(deployment, than: LMCacheVersion(0, 12, 0))
+            return config(
+                "NixlConnector", isOld ? "kv_both" : kvRole, policy: isOld ? nil : "fail",
+                extra: "\"kv_lease_duration\":\(seconds)\(turns)")
         case .plain:
             let path = JSONString.encode(places.path("kv-store"))
-            return config("ExampleConnector", kvRole, extra: "\"shared_storage_path\":\(path)")
-        case .lmcacheMP: return config("LMCacheMPConnector", kvRole)
+            let isOld = isOlder(deployment, than: LMCacheVersion(0, 13, 0))
+            return config(
+                isOld ? "SharedStorageConnector" : "ExampleConnector", kvRole, extra: "\"shared_storage_path\":\(path)")
+        case .lmcacheMP:
+            let server = deployment.lmcache.server
+            return config(
+                "LMCacheMPConnector", kvRole,
+                extra:
+                    "\"lmcache.mp.host\":\(JSONString.encode("tcp://\(server.host)")),\"lmcache.mp.port\":\(server.port)"
+            )
         case .nixlPush, .mooncake, .moriio, .p2pNCCL, .offloadP2P:
             return peerConfig(deployment, role, kvRole, deployment.transferAddress(role, replica: replica))
         // Started by their own programs, not by `vllm serve`.

@@ -17,7 +17,9 @@ extension HandoffMachine {
     package mutating func decodeHead(status: Int, handedOff: Bool, mayRetry: Bool = true) -> HandoffActions {
         guard !isFinished, decode == .sent else { return [] }
         if status >= 500 || status == 429 {
-            return decodeRefused(handedOff: handedOff, mayRetry: mayRetry)
+            // Overload is told before the engine takes a request in: the KV lies unread.
+            let isUnread = status == 429 || status == 503
+            return decodeRefused(handedOff: handedOff, isUnread: isUnread, mayRetry: mayRetry)
         }
         decode = .head
         var aborted = HandoffActions()
@@ -40,11 +42,11 @@ extension HandoffMachine {
         }
     }
 
-    private mutating func decodeRefused(handedOff: Bool, mayRetry: Bool) -> HandoffActions {
+    private mutating func decodeRefused(handedOff: Bool, isUnread: Bool, mayRetry: Bool) -> HandoffActions {
         decode = .head
         let aborted = abortPrefill()
         // It may not have looked at the KV. A release of what was read already is harmless.
-        oweWhatIsLeft(handedOff: handedOff, isUnread: false)
+        oweWhatIsLeft(handedOff: handedOff, isUnread: isUnread)
         let freed = [aborted, releaseIfOwed()].merged
         guard client == .waiting, retriesLeft > 0, mayRetry else {
             if client == .waiting {

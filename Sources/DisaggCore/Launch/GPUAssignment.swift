@@ -33,10 +33,10 @@ package enum GPUAssignment {
         }
         for role in roles {
             let group = deployment.group(role)
-            let needed = group.replicas * group.worldSize
+            let needed = group.replicas * group.devicesPerEngine
             guard group.gpus.count >= needed else { continue }
             for (position, gpu) in group.gpus.prefix(needed).enumerated() {
-                let name = role.backendID(replica: position / max(1, group.worldSize))
+                let name = role.backendID(replica: position / max(1, group.devicesPerEngine))
                 guard allowed.contains(gpu) else {
                     throw CommandError(
                         present.map { gpu >= $0 } == true
@@ -56,11 +56,11 @@ package enum GPUAssignment {
         var free = allowed.filter { owner[$0] == nil }[...]
         for role in roles {
             let group = deployment.group(role)
-            let needed = group.replicas * group.worldSize
+            let needed = group.replicas * group.devicesPerEngine
             guard group.gpus.count < needed else { continue }
             guard free.count >= needed else {
                 throw CommandError(
-                    "the \(role.rawValue) engines need \(needed) GPUs (\(group.replicas) of \(group.worldSize)), but only "
+                    "the \(role.rawValue) engines need \(needed) GPUs (\(group.replicas) of \(group.devicesPerEngine)), but only "
                         + "\(free.count) of \(allowed.count) are left: set fewer replicas, name more with --gpus, or use "
                         + "--engine simulated")
             }

@@ -42,6 +42,15 @@ package struct LaunchPlan: Sendable, Hashable {
                 healthURL: "\(proxyURL)/health", url: proxyURL, ports: claims.filter { $0.process == "proxy" },
                 role: "proxy")
         ]
+        if deployment.engine == .vllm, let server = LMCacheServerCommand.make(deployment, places: places) {
+            let http = Endpoint(
+                host: deployment.lmcache.server.host, port: LMCacheServerCommand.httpPort(deployment))
+            let url = "http://\(Self.reachable(http))"
+            processes.append(
+                Process(
+                    command: server, readinessURL: "\(url)/healthcheck", healthURL: "\(url)/healthcheck", url: url,
+                    ports: LMCacheServerCommand.ports(deployment), role: "store"))
+        }
         for role in [BackendRole.decode, .prefill]
         where deployment.group(role).urls.isEmpty && deployment.uses(role) {
             for replica in deployment.group(role).endpoints.indices {
@@ -53,18 +62,18 @@ package struct LaunchPlan: Sendable, Hashable {
     private static func engine(
         _ deployment: Deployment, _ role: BackendRole, replica: Int, places: CommandPlaces
     ) -> Process {
-        let isVLLM = deployment.engine == .vllm
+        let isReal = deployment.engine == .vllm || deployment.engine == .sglang
         let group = deployment.group(role)
         let url = "http://\(reachable(group.endpoint(replica: replica)))"
         var process = Process(
-            command: isVLLM
-                ? VLLMCommand.make(deployment, role, replica: replica, places: places)
+            command: isReal
+                ? EngineCommands.make(deployment, role, replica: replica, places: places)
                 : SimulatedEngineCommand.make(deployment, role, replica: replica, places: places),
             readinessURL: "\(url)/health", healthURL: "\(url)/health", url: url,
             ports: deployment.portClaims(role, replica: replica), role: role.rawValue)
         let namesItself = group.extraArguments.contains { $0.hasPrefix("--served-model-name") }
         process.model = namesItself ? nil : deployment.model
-        guard isVLLM else { return process }
+        guard isReal else { return process }
         process.gpus = VLLMCommand.gpus(deployment, role, replica: replica)
         if deployment.handoff == .lmcache {
             process.evidence = PDEvidence(

@@ -6,6 +6,10 @@ package struct LaunchRequest: Sendable, Hashable {
     package var engine: EngineKind?
     /// Replaces the deployment's model.
     package var model: String?
+    /// The model's `config.json`, in place of the deployment's.
+    package var modelConfiguration: String?
+    /// Replaces the deployment's LMCache version.
+    package var lmcacheVersion: LMCacheVersion?
     /// Added to every port of the deployment.
     package var portOffset = 0
     /// Replaces the simulated engines' time scale.
@@ -32,21 +36,26 @@ package struct LaunchRequest: Sendable, Hashable {
             var deployment = try load()
             if let engine { deployment.engine = engine }
             if let speed { deployment.simulator.speed = speed }
-            if let model {
-                deployment.model = model
-                do throws(ModelConfigurationFile.Failure) {
-                    deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
-                } catch {
-                    throw DeploymentError(fileName: "--model \(model)", reason: error.description)
-                }
-                if deployment.modelShape?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
-            }
+            if let version = lmcacheVersion { deployment.lmcache.version = version }
+            if let model { deployment.model = model }
+            if let file = modelConfiguration { deployment.modelConfiguration = file }
+            if model != nil || modelConfiguration != nil { try readShape(&deployment) }
             deployment.shiftPorts(by: portOffset)
             try deployment.validate(fileName: "\(source), after the command line's changes")
             return deployment
         } catch {
             throw CommandError(error.description)
         }
+    }
+
+    /// Reads the model's shape anew after the model, or its file, was replaced.
+    private func readShape(_ deployment: inout Deployment) throws(DeploymentError) {
+        do throws(ModelConfigurationFile.Failure) {
+            deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
+        } catch {
+            throw DeploymentError(fileName: "--model-config", reason: error.description)
+        }
+        if deployment.modelShape?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
     }
 
     private func load() throws(DeploymentError) -> Deployment {
@@ -77,27 +86,31 @@ package struct LaunchRequest: Sendable, Hashable {
         if deployment.engine != .simulated {
             let gpus = await GPUInventory.count(path: searchPath)
             if deployment.engine == .auto {
-                deployment.engine = gpus > 0 ? .vllm : .simulated
+                let real = deployment.handoff == .sglang ? EngineKind.sglang : .vllm
+                deployment.engine = gpus > 0 ? real : .simulated
+                let program = real == .sglang ? "SGLang" : "vLLM"
                 note(
                     gpus > 0
-                        ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting vLLM"
+                        ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting \(program)"
                         : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
             }
-            if deployment.engine == .vllm {
+            if deployment.engine != .simulated {
                 deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil)
             }
         }
-        var places = CommandPlaces(
-            directory: directory, launcher: launcher,
-            proxy: proxy ?? ExecutableSearch.sibling("disagg-proxy", of: launcher))
+        let places = places
         if deployment.engine == .vllm {
-            if let vllm = ExecutableSearch.find("vllm", path: searchPath) {
-                places.vllm = vllm
-            } else if !dryRun {
+            settleVersions(&deployment, vllm: places.vllm, note: note)
+            if !places.vllm.hasPrefix("/"), !dryRun {
                 throw CommandError(
                     "vllm is not on PATH: activate the Python environment it is installed in, install it with "
                         + "`pip install vllm lmcache`, or use --engine simulated")
             }
+        }
+        if deployment.engine == .sglang, !places.python.hasPrefix("/"), !dryRun {
+            throw CommandError(
+                "python3 is not on PATH: activate the Python environment in which sglang is installed, or use "
+                    + "--engine simulated")
         }
         guard dryRun || ExecutableSearch.isExecutable(places.proxy) else {
             throw CommandError(
@@ -144,6 +157,7 @@ extension Deployment {
         if proxy.listen.port != 0 { proxy.listen.port += offset }
         if proxy.notify.port != 0 { proxy.notify.port += offset }
         if let admin = proxy.admin.listen, admin.port != 0 { proxy.admin.listen?.port += offset }
+        lmcache.server.port += offset
     }
 
     /// Checks a deployment that was changed after it was loaded.

@@ -14,6 +14,8 @@ public struct Deployment: Sendable, Hashable {
     public var firstToken = FirstTokenSource.decode
     /// The engine program to start.
     public var engine = EngineKind.auto
+    /// The vLLM version that commands are written for; the newest known where nil.
+    public var vllmVersion: LMCacheVersion?
     /// The prefill engines.
     public var prefill = EngineGroup(port: 8100)
     /// The decode engines.
@@ -62,6 +64,11 @@ public struct Deployment: Sendable, Hashable {
             backend.transfer = transferAddress(role, replica: index)
             return backend
         }
+    }
+
+    /// The LMCache version that files are written for: the configured one, else the newest that has the hand-off.
+    public var lmcacheVersion: LMCacheVersion {
+        lmcache.version ?? (handoff == .lmcacheLegacy ? LMCacheVersion(0, 3, 2) : .newestKnown)
     }
 
     /// How many `ProxyNotif` messages one prefill sends: one a storing rank of the prefill engine.
@@ -126,8 +133,11 @@ public struct EngineGroup: Sendable, Hashable {
     /// Creates a group of one replica.
     public init(port: Int) { self.port = port }
 
-    /// Number of ranks of one engine.
+    /// Number of ranks of one engine, or of one of its data-parallel replicas.
     public var worldSize: Int { tensorParallel * pipelineParallel }
+
+    /// GPUs of one engine: its ranks, once for each data-parallel replica.
+    public var devicesPerEngine: Int { worldSize * max(1, transfer.dataParallel) }
 
     /// The query ports of one replica's receiver, one a rank; empty where it has none.
     func queryPorts(replica: Int) -> [Int] {
@@ -197,21 +207,6 @@ public struct ProxySettings: Sendable, Hashable {
     public var admin = AdminSettings()
     /// The access log.
     public var accessLog = AccessLogSettings()
-
-    /// Creates the defaults.
-    public init() {}
-}
-
-/// What the generated LMCache files say.
-public struct LMCacheSettings: Sendable, Hashable {
-    /// Tokens in one KV chunk (`chunk_size`), the same on every engine.
-    public var chunkSize = 256
-    /// `pd_buffer_size` of a prefill engine, in bytes a rank.
-    public var prefillBufferBytes = 2 << 30
-    /// `pd_buffer_size` of a decode engine, in bytes a rank.
-    public var decodeBufferBytes = 4 << 30
-    /// Only rank 0 stores KV: true for MLA models.
-    public var storesOnFirstRankOnly = false
 
     /// Creates the defaults.
     public init() {}

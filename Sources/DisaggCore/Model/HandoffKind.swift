@@ -41,10 +41,12 @@ public enum FirstTokenSource: String, Sendable, Hashable, CaseIterable {
 
 /// The engine program a deployment starts.
 public enum EngineKind: String, Sendable, Hashable, CaseIterable {
-    /// `vllm` where a GPU is found, else `simulated`.
+    /// `vllm`, or `sglang` where that is the hand-off, where a GPU is found; else `simulated`.
     case auto
     /// `vllm serve`.
     case vllm
+    /// SGLang's server, with the `sglang` hand-off.
+    case sglang
     /// The simulated engine of this package.
     case simulated
 }

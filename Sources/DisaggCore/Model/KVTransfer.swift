@@ -22,6 +22,9 @@ public struct KVTransferSettings: Sendable, Hashable {
     /// Fixed `engine_id`s, one a replica; `prefill-0`, `prefill-1`, … where empty.
     public var engineIDs: [String] = []
 
+    /// Explicit addresses, one a replica; computed from the settings above where empty.
+    public var explicit: [KVTransferAddress] = []
+
     /// Creates the engines' own defaults.
     public init() {}
 }
@@ -116,6 +119,7 @@ extension Deployment {
     /// Where one replica offers and takes KV.
     func transferAddress(_ role: BackendRole, replica: Int) -> KVTransferAddress {
         let group = group(role)
+        if group.transfer.explicit.indices.contains(replica) { return group.transfer.explicit[replica] }
         var address = KVTransferAddress()
         address.host = group.transfer.host ?? group.endpoint(replica: replica).host
         address.bootstrapPort = transferPort(.bootstrap, role, replica: replica)

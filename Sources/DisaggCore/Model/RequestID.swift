@@ -38,8 +38,8 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
         var loop = 0
         for byte in wire.utf8.prefix(loopDigits) {
             switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): loop = loop << 4 | Int(byte) - 0x30
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): loop = loop << 4 | Int(byte) - 0x57
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): loop = (loop << 4) | (Int(byte) - 0x30)
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): loop = (loop << 4) | (Int(byte) - 0x57)
             default: return nil
             }
         }

@@ -76,6 +76,8 @@ extension ProxyMetrics {
             counter(
                 "disagg_clients_gone_total", "Clients that left before their answer was complete.", clientsGone),
             counter("disagg_streams_broken_total", "Streams ended with an error event.", streamsBroken),
+            counter(
+                "disagg_streams_resumed_total", "Broken streams that another decoder went on with.", streamsResumed),
             endings,
             counter("disagg_kv_releases_total", "Requests sent to free KV that nobody would use.", releases),
             counter("disagg_kv_release_failures_total", "Requests to free KV that failed.", releasesFailed),

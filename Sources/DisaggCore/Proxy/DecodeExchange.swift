@@ -13,7 +13,9 @@ final class DecodeExchange: UpstreamExchange {
     private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
-    /// Whether the first token opened the client's stream already.
+    /// What must see or change the answer; nil where it passes through as it is.
+    private let rewriter: AnswerRewriter?
+    /// Whether the client's stream began before this answer.
     private let streamIsOpen: Bool
     private let unframes: Bool
     private(set) var head: UpstreamHead?
@@ -35,13 +37,17 @@ final class DecodeExchange: UpstreamExchange {
     /// An event longer than this is passed on in parts.
     private static let maximumHeldEvent = 1 << 20
 
-    init(driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool) {
+    init(
+        driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool,
+        rewriter: AnswerRewriter? = nil
+    ) {
+        self.rewriter = rewriter
         self.driver = driver
         self.requestID = requestID
         self.sink = sink
         self.merge = merge
         self.streamIsOpen = streamIsOpen
-        unframes = merge != nil || !sink.takesRawChunks
+        unframes = merge != nil || rewriter != nil || !sink.takesRawChunks
     }
 
     override var wantsPayload: Bool { unframes }
@@ -55,7 +61,7 @@ final class DecodeExchange: UpstreamExchange {
         self.head = head
         isEventStream = head.value(of: "content-type")?.hasPrefix("text/event-stream") ?? false
         relaysEvents = isEventStream && !unframes
-        holdsEvents = isEventStream && merge == nil && (unframes || head.scanned.framing != .chunked)
+        holdsEvents = isEventStream && merge == nil && rewriter == nil && (unframes || head.scanned.framing != .chunked)
     }
 
     override func received(_ bytes: UnsafeRawBufferPointer) {
@@ -88,7 +94,7 @@ final class DecodeExchange: UpstreamExchange {
         if isRelaying { return relay(bytes) }
         if pending?.writeBytes(bytes) == nil { pending = ByteBuffer(bytes: bytes) }
         let isSure = isEventStream && status == 200 && merge == nil
-        let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
+        let isLarge = merge == nil && rewriter == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
         if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
@@ -115,6 +121,8 @@ final class DecodeExchange: UpstreamExchange {
         pending = nil
         if let merge {
             beginMerged(merge, head: head, body: body ?? ByteBuffer())
+        } else if rewriter != nil, head.status == 200 {
+            beginRewritten(head, body ?? ByteBuffer())
         } else {
             switch head.scanned.framing {
             case .chunked where !unframes: sinkFraming = .rawChunked
@@ -130,18 +138,33 @@ final class DecodeExchange: UpstreamExchange {
 
     private func relay(_ bytes: UnsafeRawBufferPointer) {
         pieces &+= 1
-        if merge == nil {
+        if merge == nil, rewriter == nil {
             sink.relay(bytes)
         } else {
-            relayMerged(bytes)
+            relayEvents(bytes)
         }
+    }
+
+    private func beginRewritten(_ head: UpstreamHead, _ body: ByteBuffer) {
+        let lines = head.clientLines(requestID: requestID)
+        if isEventStream {
+            sinkFraming = .stream
+            sink.begin(status: head.status, lines: lines, framing: sinkFraming)
+            body.withUnsafeReadableBytes { relayEvents($0) }
+        } else {
+            let answer = rewriter?.rewritten(body) ?? body
+            sinkFraming = .length(answer.readableBytes)
+            sink.begin(status: head.status, lines: lines, framing: sinkFraming)
+            sink.write(answer)
+        }
+        sink.flush()
     }
 
     private func beginMerged(_ merge: FirstTokenMerge, head: UpstreamHead, body: ByteBuffer) {
         if streamIsOpen {
             sinkFraming = .stream
             if head.status == 200 {
-                body.withUnsafeReadableBytes { relayMerged($0) }
+                body.withUnsafeReadableBytes { relayEvents($0) }
             } else {
                 // The stream has begun: the decoder's error becomes its last event.
                 sink.write(ByteBuffer(string: "data: " + String(buffer: body) + "\n\ndata: [DONE]\n\n"))
@@ -155,10 +178,11 @@ final class DecodeExchange: UpstreamExchange {
         sink.write(answer)
     }
 
-    private func relayMerged(_ bytes: UnsafeRawBufferPointer) {
-        guard let merge else { return }
+    private func relayEvents(_ bytes: UnsafeRawBufferPointer) {
         var output = ByteBuffer()
-        let fits = events.feed(bytes) { merge.writeEvent($0, to: &output) }
+        let fits = events.feed(bytes) { data in
+            if let merge { merge.writeEvent(data, to: &output) } else { rewriter?.writeEvent(data, to: &output) }
+        }
         if output.readableBytes > 0 {
             sink.write(output)
             sink.flush()

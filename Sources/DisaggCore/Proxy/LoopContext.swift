@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 internal import Tracing
 
@@ -10,6 +11,8 @@ final class ProxyShared: Sendable {
     let admission: AdmissionGate
     let factsReader: RequestFactsReader
     let handoff: any HandoffProtocol
+    /// What conversations left at their decoders; nil where turns are not handed back.
+    let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
     /// What an embedding application bootstrapped; nil where it did not, so that nothing is done for nobody.
     let tracer = RequestTrace.bootstrapped
@@ -25,6 +28,8 @@ final class ProxyShared: Sendable {
             needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,
             admission: deployment.admission)
         handoff = HandoffKind.makeProtocol(deployment)
+        let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
+        turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
     }
 }
 

@@ -100,7 +100,7 @@ extension RequestDriver {
             prefill: loop.facts.completed(prefill.backend), decode: loop.facts.completed(decode.backend))
         attempt = HandoffAttempt(
             pair: pair, id: id, prefillRank: rank(of: pair.prefill, among: facts.engineIDs.keys),
-            decodeRank: rank(of: pair.decode), facts: facts)
+            decodeRank: rank(of: pair.decode), facts: facts, previousTurn: takeTurn())
     }
 
     /// A data-parallel rank; nil where there is only one.

@@ -19,7 +19,9 @@ internal import Musl
 /// Everything but ``execute(_:)``, the scheduling of tasks and ``stop()`` belongs to its thread.
 package final class Reactor: EventLoop, @unchecked Sendable {
     /// What is read at once at most, in bytes; one buffer serves all sockets of the loop.
-    static let receiveBytes = 64 << 10
+    private static let receiveBytes = 64 << 10
+    /// Room for what is read and relayed in one batch of events.
+    private static let receiveCapacity = 512 << 10
     /// Events taken from the kernel at once.
     private static let maximumEvents = 256
     private static let wakeSlot = UInt64.max
@@ -49,8 +51,12 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     /// Requests that are with an engine.
     var exchanges = 0
     private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Reactor.maximumEvents)
-    /// Where sockets are read into; valid until the next read.
-    let receiveBuffer: UnsafeMutableRawBufferPointer
+    private let receiveBuffer: UnsafeMutableRawBufferPointer
+    /// Where the next read may go; before it lie bytes that are to be sent after this batch of events.
+    private var receiveOffset = 0
+    private var postponed: [Postponed] = []
+    private var nextPostponed = 0
+    private var postpones = false
 
     /// Creates a loop and starts its thread.
     ///
@@ -72,7 +78,8 @@ package final class Reactor: EventLoop, @unchecked Sendable {
             SystemCall.close(poller)
             throw SocketError("create an event descriptor", code)
         }
-        receiveBuffer = .allocate(byteCount: Self.receiveBytes, alignment: 64)
+        receiveBuffer = .allocate(byteCount: Self.receiveCapacity, alignment: 64)
+        postponed.reserveCapacity(Self.maximumEvents)
         whenStopped = Latch()
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(u64: Self.wakeSlot))
         _ = epoll_ctl(poller, EPOLL_CTL_ADD, wake, &event)
@@ -124,6 +131,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     package func turn() {
         runTasks()
         let count = wait()
+        postpones = count > 1
         var index = 0
         while index < count {
             let event = events[index]
@@ -135,6 +143,8 @@ package final class Reactor: EventLoop, @unchecked Sendable {
                 sources[Int(truncatingIfNeeded: event.data.u64)]?.ready(ReadyEvents(rawValue: event.events))
             }
         }
+        postpones = false
+        sendPostponed()
         // A slot is given anew only when no event of this batch can mean its former source.
         if !retiredSlots.isEmpty {
             freeSlots.append(contentsOf: retiredSlots)
@@ -210,6 +220,57 @@ package final class Reactor: EventLoop, @unchecked Sendable {
         sources = []
         thread.store(0, ordering: .releasing)
         whenStopped.open()
+    }
+
+    // MARK: Bytes that are read and relayed
+
+    /// Bytes in the receive buffer that a socket is to send.
+    private struct Postponed {
+        var socket: StreamSocket
+        var start: Int
+        var count: Int
+    }
+
+    /// Room for one read; what is read there stays until the next read, or until it was sent.
+    @inline(__always)
+    var readRoom: UnsafeMutableRawBufferPointer {
+        if receiveOffset &+ Self.receiveBytes > receiveBuffer.count { sendPostponed() }
+        let start = receiveOffset
+        return UnsafeMutableRawBufferPointer(rebasing: receiveBuffer[start..<start &+ Self.receiveBytes])
+    }
+
+    /// Sends bytes that were just read after the other events of this batch were dealt with, and without a copy.
+    ///
+    /// A receiver on the same machine is woken once for the batch then, and not between any two of its reads.
+    ///
+    /// - Returns: false where the bytes are not in the receive buffer, or nothing else is waiting.
+    @inline(__always)
+    func postpone(_ bytes: UnsafeRawBufferPointer, to socket: StreamSocket) -> Bool {
+        guard postpones, let base = receiveBuffer.baseAddress, let first = bytes.baseAddress else { return false }
+        let start = first - UnsafeRawPointer(base)
+        guard start >= receiveOffset, start &+ bytes.count <= receiveBuffer.count else { return false }
+        receiveOffset = start &+ bytes.count
+        postponed.append(Postponed(socket: socket, start: start, count: bytes.count))
+        return true
+    }
+
+    /// Sends what was postponed.
+    func sendPostponed() {
+        guard !postponed.isEmpty else { return }
+        // A socket that becomes unwritable tells its owner, who may not write into the same buffer now.
+        let mayPostpone = postpones
+        postpones = false
+        // The place is kept outside: an owner that closes another socket has the rest sent from here.
+        while nextPostponed < postponed.count {
+            let entry = postponed[nextPostponed]
+            nextPostponed &+= 1
+            entry.socket.sendPostponed(
+                UnsafeRawBufferPointer(rebasing: receiveBuffer[entry.start..<entry.start &+ entry.count]))
+        }
+        postponed.removeAll(keepingCapacity: true)
+        nextPostponed = 0
+        receiveOffset = 0
+        postpones = mayPostpone
     }
 
     // MARK: Sources

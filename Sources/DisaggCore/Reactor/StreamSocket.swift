@@ -30,6 +30,8 @@ package class StreamSocket: ReactorSource {
     private final var outputEnds = false
     private final var outputIsShut = false
     private final var isBroken = false
+    /// The reactor has bytes to send before any others.
+    private final var hasPostponed = false
     /// Whether a hang-up ends the connection while reads are held; otherwise what came before it is read first.
     private final let endsAtHangUp: Bool
 
@@ -117,7 +119,7 @@ package class StreamSocket: ReactorSource {
 
     @inline(__always)
     private final func readOnce() {
-        let buffer = reactor.receiveBuffer
+        let buffer = reactor.readRoom
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
         if count > 0 {
             received(UnsafeRawBufferPointer(rebasing: buffer[0..<count]))
@@ -141,6 +143,7 @@ package class StreamSocket: ReactorSource {
 
     /// Keeps bytes for the next ``flush()`` or ``send(_:)``.
     package final func enqueue(_ bytes: ByteBuffer) {
+        if hasPostponed { reactor.sendPostponed() }
         guard bytes.readableBytes > 0, isOpen, !isBroken, !outputEnds else { return }
         output.append(bytes)
         unsentBytes += bytes.readableBytes
@@ -150,6 +153,23 @@ package class StreamSocket: ReactorSource {
     @inline(__always)
     package final func send(_ bytes: UnsafeRawBufferPointer) {
         guard isOpen, !isBroken, !outputEnds else { return }
+        if reactor.postpone(bytes, to: self) {
+            hasPostponed = true
+        } else {
+            if hasPostponed { reactor.sendPostponed() }
+            sendNow(bytes)
+        }
+    }
+
+    /// The reactor's turn to send what ``send(_:)`` left to it.
+    final func sendPostponed(_ bytes: UnsafeRawBufferPointer) {
+        hasPostponed = false
+        guard isOpen, !isBroken else { return }
+        sendNow(bytes)
+    }
+
+    @inline(__always)
+    private final func sendNow(_ bytes: UnsafeRawBufferPointer) {
         guard unsentBytes == 0 else {
             enqueue(ByteBuffer(bytes: bytes))
             // What waits for the kernel already is sent when it is ready.
@@ -165,6 +185,7 @@ package class StreamSocket: ReactorSource {
 
     /// Sends what was enqueued.
     package final func flush() {
+        if hasPostponed { reactor.sendPostponed() }
         guard isOpen, !isBroken else { return }
         while unsentBytes > 0 {
             let count = sendOutput()
@@ -254,6 +275,7 @@ package class StreamSocket: ReactorSource {
     }
 
     override package func close() {
+        if hasPostponed { reactor.sendPostponed() }
         output = []
         unsentBytes = 0
         super.close()

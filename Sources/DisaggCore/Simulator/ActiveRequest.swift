@@ -1,9 +1,18 @@
+import NIOHTTP1
+
 /// A generation from its admission to the end of its answer.
 final class ActiveRequest {
-    let request: SimulatedRequest
+    /// What was asked; a side-car may add transfer parameters.
+    var request: SimulatedRequest
     let exchange: SimulatedExchange
-    /// The engine's own id: `cmpl-<id>-0-<8 hex>`.
-    let internalID: String
+    /// The client's `X-Request-Id`, or a random one.
+    let requestID: String
+    /// The eight random digits at the end of the engine's own ids.
+    private let suffix: String
+    /// The data-parallel rank that serves it, where the protocol has ranks.
+    var servedRank = 0
+    /// MoRIIO: where its KV comes from.
+    var claimed: KVClaims.Source?
     /// Tokens that must be computed, 0 where the KV was loaded.
     var prefillTokens: Int
     /// Of these, tokens computed so far.
@@ -20,6 +29,8 @@ final class ActiveRequest {
     var dieAfterTokens: Int?
     /// Makes the answer's `kv_transfer_params` when its last choice ends.
     var transferParameters: (() -> String)?
+    /// Makes what each choice has beside the usual members, with a leading comma.
+    var choiceMembers: (() -> String)?
     /// Called once with the reason when the answer ends or the client leaves.
     var onEnd: ((FinishReason) -> Void)?
     /// Of ``generatedTokens``, those the metrics know.
@@ -33,15 +44,19 @@ final class ActiveRequest {
     private var completion: CompletionEncoder
     private let chat: ChatEncoder
     private var sentRoles = false
+    /// A stream's tokens are kept for ``generatedIDs``.
+    var recordsTokens = false
+    private var recorded: [Int] = []
 
     init(
-        context: AnswerContext, exchange: SimulatedExchange, internalID: String, endProbability: Double,
+        context: AnswerContext, exchange: SimulatedExchange, requestID: String, suffix: String, endProbability: Double,
         maximumModelLength: Int
     ) {
         let request = context.request
         self.request = request
         self.exchange = exchange
-        self.internalID = internalID
+        self.requestID = requestID
+        self.suffix = suffix
         prefillTokens = request.promptTokens
         completion = CompletionEncoder(context: context)
         chat = ChatEncoder(context: context)
@@ -56,6 +71,29 @@ final class ActiveRequest {
         }
         if !request.isStream { joined = Array(repeating: JoinedChoice(), count: sequences.count) }
     }
+
+    /// The engine's own id of a prompt without its random suffix: `cmpl-<id>-<prompt>`, `chatcmpl-<id>`.
+    ///
+    /// Source: vLLM 0.33.0 `completion/serving.py` 147 and 183, `chat_completion/serving.py` 321.
+    func baseID(prompt: Int) -> String {
+        request.endpoint.idPrefix + requestID + (request.endpoint == .completion ? "-\(prompt)" : "")
+    }
+
+    /// The engine's own id of the first prompt, with its random suffix.
+    var internalID: String { "\(baseID(prompt: 0))-\(suffix)" }
+
+    /// `X-data-parallel-rank` as it was sent.
+    var dataParallelRank: String? { exchange.head.headers.first(name: "x-data-parallel-rank") }
+
+    /// Whether the engine ended every choice at its token limit; stop strings are the front end's (vLLM 0.33.0
+    /// `v1/engine/output_processor.py` 825-830).
+    var isLengthCapped: Bool { sequences.allSatisfy(\.isLengthCapped) }
+
+    /// Why the first choice ended; nil for a stream.
+    var finishReason: FinishReason? { joined.first?.finish }
+
+    /// The first choice's tokens, where the answer is no stream or ``recordsTokens`` is set.
+    var generatedIDs: [Int] { request.isStream ? recorded : joined.first?.tokens ?? [] }
 
     /// Choices that still generate.
     var runningChoices: Int { sequences.count { !$0.isFinished } }
@@ -75,6 +113,7 @@ final class ActiveRequest {
                 joined[index].append(piece)
                 continue
             }
+            if recordsTokens, index == 0 { recorded += piece.tokens }
             let isLast = runningChoices == 0
             let transfer = isLast ? transferParameters?() : nil
             let produced = sequences[index].produced
@@ -113,10 +152,12 @@ final class ActiveRequest {
             exchange.endStream()
         } else {
             let transfer = transferParameters?() ?? "null"
+            let members = choiceMembers?() ?? ""
             exchange.respond(
                 status: 200,
                 body: request.endpoint == .chat
-                    ? chat.body(joined, transfer: transfer) : completion.body(joined, transfer: transfer))
+                    ? chat.body(joined, transfer: transfer, choiceMembers: members)
+                    : completion.body(joined, transfer: transfer, choiceMembers: members))
         }
         over(joined.first?.finish ?? .stop)
     }
@@ -125,6 +166,7 @@ final class ActiveRequest {
         guard !isOver else { return }
         isOver = true
         transferParameters = nil
+        choiceMembers = nil
         let end = onEnd
         onEnd = nil
         end?(reason)

@@ -15,8 +15,8 @@ struct ChatEncoder {
         return FinishReason.toolCalls.rawValue
     }
 
-    /// The answer that is no stream.
-    func body(_ choices: [JoinedChoice], transfer: String) -> String {
+    /// The answer that is no stream; parameters as for ``CompletionEncoder/body(_:transfer:choiceMembers:)``.
+    func body(_ choices: [JoinedChoice], transfer: String, choiceMembers: String = "") -> String {
         let request = context.request
         var list: [String] = []
         for (index, choice) in choices.enumerated() {
@@ -25,10 +25,11 @@ struct ChatEncoder {
                     + #""logprobs":\#(logprobs(choice.sampled)),"#
                     + #""finish_reason":"\#(finish(choice.finish ?? .length))","stop_reason":\#(choice.stopReason),"#
                     + #""token_ids":\#(request.returnsTokenIDs ? AnswerContext.list(choice.tokens) : "null"),"#
-                    + #""routed_experts":null}"#)
+                    + #""routed_experts":null\#(choiceMembers)}"#)
         }
         let generated = choices.reduce(0) { $0 + $1.tokens.count }
-        let prompt = request.returnsTokenIDs ? AnswerContext.list(request.prompts.first ?? []) : "null"
+        let prompt =
+            request.returnsTokenIDs || request.stopsAtContext ? AnswerContext.list(request.prompts.first ?? []) : "null"
         return #"{"id":\#(JSONString.encode(context.id)),"object":"chat.completion","created":\#(context.created),"#
             + #""model":\#(JSONString.encode(context.model)),"choices":[\#(list.joined(separator: ","))],"#
             + #""service_tier":null,"system_fingerprint":"\#(AnswerContext.fingerprint)","#

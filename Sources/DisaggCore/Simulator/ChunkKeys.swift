@@ -6,8 +6,11 @@ enum ChunkKeys {
     ///   - worldSize: part of the key, as `world_size@worker_id` is of LMCache's: engines of another tensor-parallel size
     ///     can never hit.
     ///   - rank: rank of the worker.
-    static func keys(of tokens: some Collection<Int>, chunkTokens: Int, worldSize: Int, rank: Int) -> [Int] {
-        var hash = TokenHistory.mix(UInt64(truncatingIfNeeded: worldSize << 16 | rank))
+    ///   - tags: see ``tags(of:)``.
+    static func keys(
+        of tokens: some Collection<Int>, chunkTokens: Int, worldSize: Int, rank: Int, tags: UInt64 = 0
+    ) -> [Int] {
+        var hash = TokenHistory.mix(UInt64(truncatingIfNeeded: worldSize << 16 | rank) ^ tags)
         var keys: [Int] = []
         var inChunk = 0
         for token in tokens {
@@ -21,5 +24,19 @@ enum ChunkKeys {
         }
         if inChunk > 0 { keys.append(Int(hash >> 5)) }
         return keys
+    }
+
+    /// The `lmcache.tag.*` members of `kv_transfer_params` as a number that does not depend on their order; 0 for none.
+    ///
+    /// Tags are part of every key, so both legs must carry the same: LMCache 0.5.6 `utils.py` 428-475.
+    static func tags(of transfer: JSONView?) -> UInt64 {
+        var sum: UInt64 = 0
+        transfer?.forEachMember { name, value in
+            guard name.hasPrefix("lmcache.tag.") else { return }
+            var hash: UInt64 = 0x7A65
+            for byte in Array(name.utf8) + Array(value.rawString.utf8) { hash = TokenHistory.mix(hash ^ UInt64(byte)) }
+            sum &+= hash
+        }
+        return sum
     }
 }

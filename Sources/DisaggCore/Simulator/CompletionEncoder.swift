@@ -11,8 +11,10 @@ struct CompletionEncoder {
 
     /// The answer that is no stream.
     ///
-    /// - Parameter transfer: `kv_transfer_params` as JSON.
-    mutating func body(_ choices: [JoinedChoice], transfer: String) -> String {
+    /// - Parameters:
+    ///   - transfer: `kv_transfer_params` as JSON.
+    ///   - choiceMembers: what each choice has beside the usual members, with a leading comma.
+    mutating func body(_ choices: [JoinedChoice], transfer: String, choiceMembers: String = "") -> String {
         let request = context.request
         var list: [String] = []
         for (index, choice) in choices.enumerated() {
@@ -22,13 +24,17 @@ struct CompletionEncoder {
                     + #""logprobs":\#(logprobs(choice.sampled, choice: index)),"#
                     + #""finish_reason":"\#(choice.finish?.rawValue ?? "length")","stop_reason":\#(choice.stopReason),"#
                     + #""token_ids":\#(request.returnsTokenIDs ? AnswerContext.list(choice.tokens) : "null"),"#
-                    + #""prompt_logprobs":null,"prompt_token_ids":\#(prompt),"routed_experts":null}"#)
+                    + #""prompt_logprobs":null,"prompt_token_ids":\#(prompt),"routed_experts":null\#(choiceMembers)}"#)
         }
         let generated = choices.reduce(0) { $0 + $1.tokens.count }
+        // A TensorRT-LLM context server saves the generation server the tokenization.
+        let promptIDs =
+            request.stopsAtContext
+            ? #","prompt_token_ids":[\#(request.prompts.map(AnswerContext.list).joined(separator: ","))]"# : ""
         return #"{"id":\#(JSONString.encode(context.id)),"object":"text_completion","created":\#(context.created),"#
             + #""model":\#(JSONString.encode(context.model)),"choices":[\#(list.joined(separator: ","))],"#
             + #""service_tier":null,"system_fingerprint":"\#(AnswerContext.fingerprint)","#
-            + #""usage":\#(context.usage(completionTokens: generated)),"kv_transfer_params":\#(transfer)}"#
+            + #""usage":\#(context.usage(completionTokens: generated))\#(promptIDs),"kv_transfer_params":\#(transfer)}"#
     }
 
     /// One chunk of a stream.

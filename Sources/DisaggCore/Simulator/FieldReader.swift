@@ -64,9 +64,10 @@ extension JSONView {
         for byte in raw.dropFirst() {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
-                let (product, overflow) = (value ?? 0).multipliedReportingOverflow(by: 10)
-                guard !overflow, product < 1 << 60 else { return nil }
-                value = product + Int(byte - UInt8(ascii: "0"))
+                let product = (value ?? 0).multipliedReportingOverflow(by: 10)
+                let sum = product.partialValue.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
+                guard !product.overflow, !sum.overflow else { return nil }
+                value = sum.partialValue
             case UInt8(ascii: "-"): negative = true
             case UInt8(ascii: ","), UInt8(ascii: "]"):
                 guard let number = value else { return byte == UInt8(ascii: "]") && result.isEmpty ? [] : nil }

@@ -2,6 +2,8 @@
 enum FinishReason: String, Sendable {
     case stop, length, abort, error
     case toolCalls = "tool_calls"
+    /// TensorRT-LLM: the context server has done its part.
+    case notFinished = "not_finished"
 }
 
 /// What one decode step added to one choice.

@@ -10,6 +10,8 @@ struct GenerationSequence {
     /// Tokens generated so far.
     private(set) var produced = 0
     private(set) var isFinished = false
+    /// The engine, as told apart from its front end, ended it at its limit.
+    private(set) var isLengthCapped = false
     private var history: TokenHistory
     private var detokenizer = IncrementalDetokenizer()
     private var matcher: StopMatcher
@@ -51,7 +53,10 @@ struct GenerationSequence {
             return piece
         }
         let mayStop = produced >= request.minimumTokens
-        let sampled = sampler.next(history, allowEnd: !request.ignoresEnd, allowStop: mayStop)
+        var sampled = sampler.next(history, allowEnd: !request.ignoresEnd, allowStop: mayStop)
+        if produced < request.forcedTokens.count, request.forcedTokens[produced] != sampled.token {
+            sampled = sampler.score(request.forcedTokens[produced], after: history)
+        }
         history.append(sampled.token)
         produced += 1
         piece.tokens = [sampled.token]
@@ -66,6 +71,10 @@ struct GenerationSequence {
             piece.stopReason = "\(sampled.token)"
         } else if produced >= limit {
             piece.finish = .length
+            isLengthCapped = true
+        } else if request.stopsAtContext {
+            piece.finish = .notFinished
+            isLengthCapped = true
         }
         // The token that stopped shows no text unless asked for.
         let isHidden = piece.finish == .stop && !request.includesStop

@@ -20,16 +20,21 @@ package struct KVLedger: Sendable, Hashable {
     package var hits = 0
     /// Decode requests that had to compute their prompt.
     package var misses = 0
+    /// Requests whose missing KV keeps the whole engine waiting.
+    package var stuck = 0
     /// Notifications handed to the sender.
     package var notificationsSent = 0
-    /// The engine core died.
+    /// The engine core died, of a request or of a fault.
     package var dead = false
+    /// It died of an injected fault.
+    package var killed = false
 
     package init() {}
 
     /// Whether nothing is held and nothing went wrong.
     package var isClean: Bool {
         held == 0 && leaked == 0 && doubleFreed == 0 && protocolViolations == 0 && expired == 0 && unknownPulls == 0
+            && stuck == 0
     }
 
     /// The answer of `GET /sim/kv`.
@@ -37,6 +42,6 @@ package struct KVLedger: Sendable, Hashable {
         #"{"held":\#(held),"transferred":\#(transferred),"released":\#(released),"leaked":\#(leaked),"#
             + #""doubleFreed":\#(doubleFreed),"protocolViolations":\#(protocolViolations),"expired":\#(expired),"#
             + #""unknownPulls":\#(unknownPulls),"hits":\#(hits),"misses":\#(misses),"#
-            + #""notificationsSent":\#(notificationsSent),"dead":\#(dead)}"#
+            + #""stuck":\(stuck),"notificationsSent":\#(notificationsSent),"dead":\#(dead),"killed":\#(killed)}"#
     }
 }

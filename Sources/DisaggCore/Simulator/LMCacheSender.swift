@@ -13,7 +13,7 @@ final class LMCacheSender {
         var id: String
         var receiver: Endpoint
         var keys: [Int]
-        /// Called when the worker is free again: the answer may go out.
+        /// Called when the worker is free again, with the synchronous backend after the transfer: the answer may go out.
         var onHandshake: () -> Void
     }
 
@@ -26,14 +26,17 @@ final class LMCacheSender {
     }
 
     private let loop: any EventLoop
+    /// `pd_backend_mode: sync`: the worker waits until the KV is stored.
+    private let isSynchronous: Bool
     private let onEvent: (Event) -> Void
     private var links: [Endpoint: PeerLink] = [:]
     private var handshakes: Deque<Job> = []
     private var transfers: Deque<Job> = []
     private var current: Job?
 
-    init(loop: any EventLoop, onEvent: @escaping (Event) -> Void) {
+    init(loop: any EventLoop, isSynchronous: Bool = false, onEvent: @escaping (Event) -> Void) {
         self.loop = loop
+        self.isSynchronous = isSynchronous
         self.onEvent = onEvent
     }
 
@@ -55,7 +58,7 @@ final class LMCacheSender {
             if link(to: job.receiver).state == .connecting { return }
             handshakes.removeFirst()
             transfers.append(job)
-            job.onHandshake()
+            if !isSynchronous { job.onHandshake() }
             pumpTransfers()
         }
     }
@@ -73,7 +76,7 @@ final class LMCacheSender {
     private func changed(_ receiver: Endpoint, _ state: PeerLink.State) {
         if state == .broken, let job = current, job.receiver == receiver {
             current = nil
-            onEvent(.dropped(chunks: job.keys.count))
+            end(job, .dropped(chunks: job.keys.count))
         }
         pumpHandshakes()
         pumpTransfers()
@@ -83,13 +86,18 @@ final class LMCacheSender {
         while current == nil, let job = transfers.popFirst() {
             let link = link(to: job.receiver)
             guard link.state == .connected else {
-                onEvent(.dropped(chunks: job.keys.count))
+                end(job, .dropped(chunks: job.keys.count))
                 continue
             }
             current = job
             link.send(
                 #"{"op":"alloc","request":\#(JSONString.encode(job.id)),"keys":\#(AnswerContext.list(job.keys))}"#)
         }
+    }
+
+    private func end(_ job: Job, _ event: Event) {
+        onEvent(event)
+        if isSynchronous { job.onHandshake() }
     }
 
     private func received(_ message: JSONView) {
@@ -99,12 +107,12 @@ final class LMCacheSender {
             links[job.receiver]?.send(#"{"op":"put","request":\#(JSONString.encode(job.id))}"#)
         case "stored":
             current = nil
-            onEvent(.transferred(chunks: job.keys.count))
             onEvent(.finished(id: job.id))
+            end(job, .transferred(chunks: job.keys.count))
             pumpTransfers()
         default:
             current = nil
-            onEvent(.violation(chunks: job.keys.count))
+            end(job, .violation(chunks: job.keys.count))
             pumpTransfers()
         }
     }

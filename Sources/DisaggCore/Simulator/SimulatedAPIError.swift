@@ -52,6 +52,12 @@ struct SimulatedAPIError: Error {
             type: "Bad Request", parameter: location)
     }
 
+    /// The error as SGLang and TensorRT-LLM write it: no `error` member around it (`openai_protocol`, `ErrorResponse`).
+    var flatBody: String {
+        #"{"object":"error","message":\#(JSONString.encode(message)),"type":"\#(type)","#
+            + #""param":\#(parameter.map { JSONString.encode($0) } ?? "null"),"code":\#(status)}"#
+    }
+
     /// The error object as JSON.
     var body: String {
         #"{"error":{"message":\#(JSONString.encode(message)),"type":"\#(type)","#

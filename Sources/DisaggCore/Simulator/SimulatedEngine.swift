@@ -10,11 +10,13 @@ import ServiceLifecycle
 /// One engine lives on one event loop; several share a process and talk over real loopback sockets.
 package final class SimulatedEngine: Service, Sendable {
     package let configuration: SimulatedEngineConfiguration
-    private let loop: any EventLoop
-    private let core: NIOLoopBoundBox<SimulatedEngineCore?>
+    let loop: any EventLoop
+    let core: NIOLoopBoundBox<SimulatedEngineCore?>
     private let boundPorts = NIOLockedValueBox<SimulatedEnginePorts?>(nil)
     /// One ZMTP connection a storing rank; LMCache prefill engines only.
     private let notificationSenders: [NotificationSender]
+    /// MoRIIO and P2pNccl engines that register themselves.
+    private let pings: PingSender?
 
     /// - Parameter group: gives the engine its loop; the process-wide group where nil.
     package init(configuration: SimulatedEngineConfiguration, group: (any EventLoopGroup)? = nil) {
@@ -31,6 +33,8 @@ package final class SimulatedEngine: Service, Sendable {
         } else {
             notificationSenders = []
         }
+        let registers = configuration.role != .both && [.moriio, .p2pNCCL].contains(configuration.handoff)
+        pings = registers ? configuration.pingEndpoint.map { PingSender(to: $0, group: loop) } : nil
     }
 
     /// The ports the engine listens on; nil before ``start()``.
@@ -42,13 +46,59 @@ package final class SimulatedEngine: Service, Sendable {
         return PDReceiver(host: configuration.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
     }
 
+    /// What the engine's pings say; nil before ``start()`` and where it does not ping.
+    package var registration: EngineRegistration? {
+        guard let ports, let port = ports.sideChannel, configuration.role != .both else { return nil }
+        let isMoRIIO = configuration.handoff == .moriio
+        guard isMoRIIO || configuration.handoff == .p2pNCCL else { return nil }
+        let host = configuration.sideChannelHost
+        var registration = EngineRegistration(
+            role: configuration.role == .prefill ? .prefill : .decode,
+            http: Endpoint(host: configuration.host, port: ports.http),
+            zmqAddress: isMoRIIO
+                ? MoRIIOSide.zmqAddress(host, port: port) : Endpoint(host: host, port: port).description)
+        if isMoRIIO {
+            registration.dataParallel = configuration.dataParallel
+            registration.tensorParallel = configuration.ranks
+            registration.transferMode = configuration.moriioReads ? "READ" : "WRITE"
+        }
+        return registration
+    }
+
     /// Binds all listeners.
     ///
     /// - Returns: the HTTP port.
     /// - Throws: an `IOError` where a port is taken.
     @discardableResult
-    package func start() async throws -> Int {
-        let (configuration, core, loop) = (configuration, core, loop)
+    package func start() async throws -> Int { try await start(configuration) }
+
+    /// Ends as a process that is killed, and starts again on the same ports: nothing is remembered, and ids that are drawn at
+    /// the start are others.
+    package func restart() async throws {
+        var configuration = configuration
+        if let ports {
+            configuration.port = ports.http
+            configuration.sideChannelPort = ports.sideChannel ?? 0
+            configuration.bootstrapPort = ports.bootstrap ?? 0
+            (configuration.initPorts, configuration.allocPorts) = (ports.initPorts, ports.allocPorts)
+        }
+        let core = core
+        configuration.telemetry = try await loop.submit {
+            let telemetry = core.value?.telemetry
+            core.value?.close(resetting: true)
+            return telemetry
+        }.get()
+        _ = try await start(configuration)
+    }
+
+    /// Tells an `lmcache-mp` prefill engine where to report, once that is known.
+    package func report(to endpoint: Endpoint) async throws {
+        let core = core
+        try await loop.submit { core.value?.telemetry = endpoint }.get()
+    }
+
+    private func start(_ configuration: SimulatedEngineConfiguration) async throws -> Int {
+        let (core, loop) = (core, loop)
         let senders = notificationSenders
         try await loop.submit {
             let engine = SimulatedEngineCore(configuration: configuration, loop: loop)
@@ -57,24 +107,19 @@ package final class SimulatedEngine: Service, Sendable {
         }.get()
         var ports = SimulatedEnginePorts(http: 0)
         do {
-            if configuration.handoff == .lmcache, configuration.role == .decode {
-                for rank in 0..<max(1, configuration.ranks) {
-                    func port(_ list: [Int]) -> Int { rank < list.count ? list[rank] : 0 }
-                    ports.initPorts.append(try await bindPeer(port(configuration.initPorts), receiver: nil))
-                    ports.allocPorts.append(try await bindPeer(port(configuration.allocPorts), receiver: rank))
-                }
-            }
-            if configuration.handoff == .nixl {
-                ports.sideChannel = try await bindPeer(configuration.sideChannelPort, receiver: nil)
-            }
-            ports.http = try await bindHTTP()
+            try await bindSides(configuration, &ports)
+            ports.http = try await bindHTTP(configuration.port)
         } catch {
             await shutdown()
             throw error
         }
         let bound = ports
         boundPorts.withLockedValue { $0 = bound }
-        try await loop.submit { core.value?.ports = bound }.get()
+        try await loop.submit {
+            core.value?.ports = bound
+            core.value?.side?.bound()
+        }.get()
+        if let registration { pings?.start(registration, every: configuration.timers.ping) }
         return bound.http
     }
 
@@ -83,6 +128,7 @@ package final class SimulatedEngine: Service, Sendable {
         let core = core
         try? await loop.submit { core.value?.close(resetting: false) }.get()
         for sender in notificationSenders { await sender.shutdown() }
+        await pings?.shutdown()
     }
 
     /// Serves until the task is cancelled or the service group shuts down.
@@ -122,56 +168,5 @@ package final class SimulatedEngine: Service, Sendable {
     package func load() async throws -> Int {
         let core = core
         return try await loop.submit { core.value?.active.count ?? 0 }.get()
-    }
-
-    private func bindHTTP() async throws -> Int {
-        let core = core
-        let channel = try await ServerBootstrap(group: loop)
-            .serverChannelOption(ChannelOptions.backlog, value: 2_048)
-            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(ChannelOptions.socketOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard let engine = core.value else { return }
-                    let pipeline = channel.pipeline.syncOperations
-                    try pipeline.configureHTTPServerPipeline(withErrorHandling: false)
-                    try pipeline.addHandler(SimulatedHTTPHandler(core: engine))
-                }
-            }
-            .bind(host: configuration.host, port: configuration.port).get()
-        return try await register(channel)
-    }
-
-    /// Binds a hand-off listener: an LMCache rank's, or where `receiver` is nil the NIXL side channel.
-    private func bindPeer(_ port: Int, receiver rank: Int?) async throws -> Int {
-        let core = core
-        let channel = try await ServerBootstrap(group: loop)
-            .serverChannelOption(ChannelOptions.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(ChannelOptions.socketOption(.tcp_nodelay), value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    guard let engine = core.value else { return }
-                    engine.opened(channel, handler: nil)
-                    let handler = PeerLineHandler(
-                        onLine: { [weak engine] message, channel in
-                            guard let engine else { return }
-                            if let rank { return engine.receivers[rank].received(message, from: channel) }
-                            engine.producer?.received(message, from: channel)
-                        },
-                        onClose: { [weak engine] in
-                            engine?.closed(channel)
-                            if let rank { engine?.receivers[rank].closed(channel) }
-                        })
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
-            .bind(host: configuration.host, port: port).get()
-        return try await register(channel)
-    }
-
-    private func register(_ channel: any Channel) async throws -> Int {
-        let core = core
-        try await loop.submit { core.value?.listening(channel) }.get()
-        return channel.localAddress?.port ?? 0
     }
 }

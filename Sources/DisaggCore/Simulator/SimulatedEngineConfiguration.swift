@@ -22,6 +22,10 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var maximumModelLength = 32_768
     /// Tensor-parallel times pipeline-parallel size.
     package var ranks = 1
+    /// Data-parallel ranks behind the one HTTP port: each has its own KV, `X-data-parallel-rank` chooses among them.
+    package var dataParallel = 1
+    /// `engine_id` of the KV connector, fixed as `nixl-push` needs it; drawn at the start where nil.
+    package var engineID: String?
 
     /// LMCache: only rank 0 stores KV (MLA models).
     package var storesOnFirstRankOnly = false
@@ -29,6 +33,10 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var chunkTokens = 256
     /// LMCache decoder: chunks its PD buffer holds, for each rank. 128 is 4 GiB of Llama-3.1-8B in bf16.
     package var bufferChunks = 128
+    /// LMCache: `pd_backend_mode: sync`: a prefill is answered when its KV is stored.
+    package var isSynchronous = false
+    /// LMCache: `pd_bidirectional`; NIXL: `bidirectional_kv_xfer`, decoders keep a turn's KV for the next one.
+    package var isBidirectional = false
     /// LMCache decoder: `pd_peer_init_port`, one a rank; missing ones are chosen by the system.
     package var initPorts: [Int] = []
     /// LMCache decoder: `pd_peer_alloc_port`, one a rank; missing ones are chosen by the system.
@@ -38,17 +46,30 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// Sends one notification: host, port, rank, request id. Replaces the ZMTP senders; called on the engine's loop.
     package var notify: (@Sendable (_ host: String, _ port: Int, _ rank: Int, _ requestID: String) -> Void)?
 
-    /// NIXL: the address others reach the side channel at, `remote_host` of the answers.
+    /// The address other engines reach this one's KV connector at, `remote_host` of NIXL's answers.
     package var sideChannelHost = "127.0.0.1"
-    /// NIXL: `VLLM_NIXL_SIDE_CHANNEL_PORT`; 0 lets the system choose.
+    /// Port of the KV connector of the first data-parallel rank, the others' follow: NIXL's side channel, the offloading
+    /// connector's, P2pNccl's `kv_port`, MoRIIO's handshake and notify port; 0 lets the system choose.
     package var sideChannelPort = 0
-    /// NIXL: how long a finished prefill's blocks wait for their reader (`kv_lease_duration`).
-    package var leaseDuration = Duration.seconds(30)
+    /// Mooncake and SGLang prefill: port of the bootstrap server; 0 lets the system choose.
+    package var bootstrapPort = 0
+    /// The KV connectors' time limits.
+    package var timers = HandoffTimers()
+    /// MoRIIO: `read_mode`: decoders read, in place of prefill engines that write.
+    package var moriioReads = false
+    /// MoRIIO and P2pNccl: where the engine registers itself (`proxy_ip` and `proxy_ping_port`); nowhere where nil.
+    package var pingEndpoint: Endpoint?
+    /// P2pNccl decoder: blocks its store of received tensors holds.
+    package var storeBlocks = 16_384
     /// vLLM's KV block, in tokens.
     package var blockTokens = 16
 
     /// `plain` and `lmcache-legacy`: the store the engines of one process share; nil recomputes everything.
     package var sharedStore: SharedPrefixStore?
+    /// `lmcache-mp` prefill: from a prefill's answer to the end of its store.
+    package var storeDelay = Duration.milliseconds(1)
+    /// `lmcache-mp` prefill: `LMCACHE_REQUEST_TELEMETRY_ENDPOINT`; nothing is reported where nil.
+    package var telemetry: Endpoint?
 
     /// Step times.
     package var timing = TimingTable.h200Llama8B
@@ -75,6 +96,29 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// Ranks that store KV and notify.
     var storingRanks: Int { storesOnFirstRankOnly ? 1 : max(1, ranks) }
 
+    /// Errors in one flat object, as SGLang and TensorRT-LLM write them, in place of vLLM's `error` member.
+    var hasFlatErrors: Bool { handoff == .sglang || handoff == .trtllm }
+
+    /// Ports to listen on beside the HTTP server's, with the port asked for.
+    var listeners: [(listener: SideListener, port: Int)] {
+        func channels(_ count: Int) -> [(SideListener, Int)] {
+            (0..<max(1, count)).map { (.channel(rank: $0), sideChannelPort == 0 ? 0 : sideChannelPort + $0) }
+        }
+        switch handoff {
+        case .lmcache where role == .decode:
+            return (0..<max(1, ranks)).flatMap { rank in
+                [
+                    (.lmcacheInit(rank: rank), rank < initPorts.count ? initPorts[rank] : 0),
+                    (.lmcacheAlloc(rank: rank), rank < allocPorts.count ? allocPorts[rank] : 0),
+                ]
+            }
+        case .nixl, .nixlPush, .offloadP2P, .llmd, .mooncake: return channels(dataParallel)
+        case .moriio, .p2pNCCL, .trtllm: return channels(1)
+        case .sglang where role == .prefill: return [(.bootstrap, bootstrapPort)]
+        default: return []
+        }
+    }
+
     /// `skip_last_n_tokens` of an LMCache decoder.
     var skipLastTokens: Int { firstToken == .prefill ? 1 : 0 }
 }
@@ -86,6 +130,11 @@ package struct SimulatedEnginePorts: Sendable, Hashable {
     package var initPorts: [Int] = []
     /// LMCache decoders: one a rank.
     package var allocPorts: [Int] = []
-    /// NIXL engines.
-    package var sideChannel: Int?
+    /// The KV connector's, one a data-parallel rank, in a row.
+    package var sideChannels: [Int] = []
+    /// Mooncake and SGLang prefill engines.
+    package var bootstrap: Int?
+
+    /// The KV connector's first port.
+    package var sideChannel: Int? { sideChannels.first }
 }

@@ -5,13 +5,23 @@ extension SimulatedEngineCore {
     /// A request to one of the two generation endpoints.
     func generate(_ exchange: SimulatedExchange, _ body: [UInt8], endpoint: SimulatedRequest.Endpoint) {
         log.add(body, endpoint: endpoint)
-        if SimulatedFaults.strike(&faults.hang) {
+        if faults.strike(\.dieOnRequest) { return die() }
+        if faults.strike(\.hang) {
             hanging.append(exchange)
+            hasHung = true
             exchange.onGone = { [weak self, weak exchange] in self?.hanging.removeAll { $0 === exchange } }
             return
         }
-        if SimulatedFaults.strike(&faults.refuse) {
+        if faults.strike(\.refuse) {
             log.rejected += 1
+            // A request that is not valid is one whose KV nobody will read; an engine that is overloaded tells nobody, and
+            // one that fails inside has taken the request in.
+            if faults.refuseStatus < 500, let fields = try? SimulatedRequestParser.fields(body, path: endpoint.path) {
+                side?.rejected(fields)
+            }
+            if faults.refuseStatus == 500 {
+                side?.failed(endpoint.idPrefix + (exchange.head.headers.first(name: "x-request-id") ?? ""))
+            }
             return exchange.fail(
                 SimulatedAPIError(
                     status: faults.refuseStatus, message: "refused by an injected fault",
@@ -26,17 +36,18 @@ extension SimulatedEngineCore {
             fields = try SimulatedRequestParser.fields(body, path: endpoint.path)
             var request = try parser.parse(fields, endpoint: endpoint)
             request.numbersTokens = configuration.numbersTokens
+            if configuration.handoff == .llmd { request.body = body }
             // SGLang's router sends the same request to both engines; the one that prefills stops at the first token
             // (python/sglang/srt/disaggregation/prefill.py, "Life cycle of a request in the prefill server").
             if configuration.role == .prefill, fields["bootstrap_room"] != nil {
                 request.maximumTokens = min(1, request.maximumTokens ?? 1)
                 request.minimumTokens = 0
             }
+            try side?.shape(&request)
             admit(request, exchange)
         } catch {
             log.rejected += 1
-            // vLLM tells the producer to free what a rejected decode would have read (Docs/EngineFacts.md row 10).
-            if let transfer = fields["kv_transfer_params"] { releaseRejected(transfer) }
+            side?.rejected(fields)
             exchange.fail(error)
         }
     }
@@ -45,12 +56,13 @@ extension SimulatedEngineCore {
         let id = exchange.head.headers.first(name: "x-request-id") ?? randomHex(16)
         let context = AnswerContext(
             id: request.endpoint.idPrefix + id, created: HTTPDate.now(), model: configuration.model, request: request)
-        let suffix = request.endpoint == .completion ? "-0-" : "-"
         let active = ActiveRequest(
-            context: context, exchange: exchange, internalID: context.id + suffix + randomHex(8),
+            context: context, exchange: exchange, requestID: id, suffix: randomHex(8),
             endProbability: configuration.endProbability, maximumModelLength: configuration.maximumModelLength)
-        active.dieAfterTokens = faults.dieAfterTokens
-        faults.dieAfterTokens = nil
+        if let tokens = faults.dieAfterTokens, faults.budget?.take() ?? true {
+            active.dieAfterTokens = tokens
+            faults.dieAfterTokens = nil
+        }
         self.active[ObjectIdentifier(active)] = active
         metrics.promptTokens += request.promptTokens
         metrics.usedTokens += request.promptTokens
@@ -64,13 +76,14 @@ extension SimulatedEngineCore {
             self.clientLeft(active)
         }
         if request.isStream { exchange.startStream() }
-        startTransfer(active)
+        guard let side else { return scheduler.submit(active) }
+        side.start(active)
     }
 
     /// The client closed the connection: vLLM aborts, and the hand-off has its own consequences.
     private func clientLeft(_ request: ActiveRequest) {
         log.aborted += 1
-        if mustFinishPrefill(request) {
+        if side?.mustFinish(request) == true {
             request.isDiscarded = true
             return
         }
@@ -82,6 +95,7 @@ extension SimulatedEngineCore {
         guard active.removeValue(forKey: ObjectIdentifier(request)) != nil else { return }
         metrics.finished[reason, default: 0] += 1
         metrics.usedTokens -= request.request.promptTokens
+        side?.ended(request, reason)
     }
 
     /// A discarded prefill is complete.

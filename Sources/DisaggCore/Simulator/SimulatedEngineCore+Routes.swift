@@ -18,7 +18,7 @@ extension SimulatedEngineCore {
 
     private func route(_ path: String) -> (methods: [HTTPMethod], answer: (SimulatedExchange, [UInt8]) -> Void)? {
         switch path {
-        case "/health":
+        case "/health", "/health_generate":
             return (
                 [.GET],
                 { [self] exchange, _ in
@@ -50,6 +50,12 @@ extension SimulatedEngineCore {
         case "/detokenize": return ([.POST], { [self] in detokenize($0, $1) })
         case "/v1/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .completion) })
         case "/v1/chat/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .chat) })
+        case "/query":
+            guard let mooncake = side as? MooncakeSide else { return nil }
+            return ([.GET], { exchange, _ in exchange.respond(status: 200, body: mooncake.bootstrapAnswer) })
+        case "/server_info":
+            guard let tensorRT = side as? TensorRTSide else { return nil }
+            return ([.GET], { exchange, _ in exchange.respond(status: 200, body: tensorRT.serverInfo) })
         case "/sim/kv":
             return ([.GET], { [self] exchange, _ in exchange.respond(status: 200, body: currentLedger().json) })
         case "/sim/requests":
@@ -123,9 +129,10 @@ extension SimulatedEngineCore {
         self.faults = faults
         self.faults.die = false
         self.faults.closeIdle = false
+        self.faults.dieIfHung = false
         scheduler.holdsPrefills = faults.holdPrefills
         scheduler.holdsDecodes = faults.holdDecodes
         if faults.closeIdle { closeIdleConnections() }
-        if faults.die { die() }
+        if faults.die || (faults.dieIfHung && hasHung) { die() }
     }
 }

@@ -10,7 +10,7 @@ private struct LingerZero {
 /// The state of one simulated engine; lives on one event loop and never leaves it.
 ///
 /// This file has its life and death; requests are in `SimulatedEngineCore+Requests.swift`, the hand-off's engine side
-/// in `SimulatedEngineCore+Handoff.swift`, what operators and tests see in `SimulatedEngineCore+Routes.swift`.
+/// is an ``EngineSide``, what operators and tests see in `SimulatedEngineCore+Routes.swift`.
 final class SimulatedEngineCore {
     let configuration: SimulatedEngineConfiguration
     let loop: any EventLoop
@@ -22,19 +22,18 @@ final class SimulatedEngineCore {
     var log: RequestLog
     var faults = SimulatedFaults()
     var ports = SimulatedEnginePorts(http: 0)
+    /// Where `lmcache-mp` workers report.
+    var telemetry: Endpoint?
     /// Requests admitted and not answered.
     var active: [ObjectIdentifier: ActiveRequest] = [:]
     /// Requests that a fault leaves without an answer.
     var hanging: [SimulatedExchange] = []
+    /// There was such a request.
+    var hasHung = false
     var random = SystemRandomNumberGenerator()
 
-    /// One a storing rank; prefill engines of `lmcache` only.
-    var senders: [LMCacheSender] = []
-    /// One a rank; decode engines of `lmcache` only.
-    var receivers: [LMCacheReceiver] = []
-    /// Engines of `nixl` only.
-    var producer: NIXLProducer?
-    var consumer: NIXLConsumer?
+    /// The hand-off's engine side; nil where there is none.
+    private(set) var side: (any EngineSide)?
     /// Sends `ProxyNotif`: rank and request id.
     var sendNotification: (_ rank: Int, _ requestID: String) -> Void = { _, _ in }
 
@@ -52,9 +51,13 @@ final class SimulatedEngineCore {
         parser = SimulatedRequestParser(
             model: configuration.model, maximumModelLength: configuration.maximumModelLength)
         log = RequestLog(capacity: configuration.loggedBodies)
-        scheduler.onPrefilled = { [weak self] in self?.prefilled($0, run: $1) }
+        scheduler.onPrefilled = { [weak self] request, run in
+            guard let side = self?.side else { return run() }
+            side.prefilled(request, run: run)
+        }
         scheduler.onStepped = { [weak self] in self?.stepped($0) }
-        startHandoff()
+        telemetry = configuration.telemetry
+        side = EngineSides.make(self)
         if let notify = configuration.notify, let endpoint = configuration.notifyEndpoint {
             sendNotification = { rank, id in notify(endpoint.host, endpoint.port, rank, id) }
         }
@@ -106,6 +109,7 @@ final class SimulatedEngineCore {
     /// The process is gone: nothing is answered, connections are reset.
     func die() {
         ledger.dead = true
+        ledger.killed = true
         close(resetting: true)
     }
 
@@ -116,9 +120,7 @@ final class SimulatedEngineCore {
         scheduler.close()
         active = [:]
         hanging = []
-        for sender in senders { sender.close() }
-        producer?.close()
-        consumer?.close()
+        side?.close()
         for listener in listeners { listener.close(promise: nil) }
         for (channel, _) in connections.values {
             if resetting, let socket = channel as? any SocketOptionProvider {

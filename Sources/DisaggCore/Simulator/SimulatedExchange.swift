@@ -12,8 +12,12 @@ final class SimulatedExchange {
     private(set) var hasHead = false
     private var handler: SimulatedHTTPHandler?
 
-    init(head: HTTPRequestHead, handler: SimulatedHTTPHandler) {
+    /// Errors are one flat object.
+    private let hasFlatErrors: Bool
+
+    init(head: HTTPRequestHead, handler: SimulatedHTTPHandler, hasFlatErrors: Bool = false) {
         self.head = head
+        self.hasFlatErrors = hasFlatErrors
         self.handler = handler
     }
 
@@ -47,7 +51,7 @@ final class SimulatedExchange {
 
     /// Answers with an error in the OpenAI shape.
     func fail(_ error: SimulatedAPIError) {
-        respond(status: error.status, body: error.body, hasVary: error.hasVary)
+        respond(status: error.status, body: hasFlatErrors ? error.flatBody : error.body, hasVary: error.hasVary)
     }
 
     /// Starts a stream of server-sent events.

@@ -14,12 +14,20 @@ package struct SimulatedFaults: Sendable, Hashable {
     package var hang = 0
     /// Tokens after which the engine dies, counted in the next generation request.
     package var dieAfterTokens: Int?
+    /// Generation requests of which the engine dies as soon as they arrive.
+    package var dieOnRequest = 0
+    /// Offers of KV that run out at once.
+    package var expireOffers = 0
+    /// Engines that share it are struck no oftener than it says, all together; nil where each engine's own counts hold.
+    package var budget: FaultBudget?
     /// While true no prefill ends: tests use it to act in the middle of one.
     package var holdPrefills = false
     /// While true no decode step runs.
     package var holdDecodes = false
     /// Dies at once: the listener closes and all connections are reset.
     package var die = false
+    /// Dies at once where a fault has left requests without an answer: the hung process is killed.
+    package var dieIfHung = false
     /// Closes connections that are idle now.
     package var closeIdle = false
 
@@ -36,17 +44,20 @@ package struct SimulatedFaults: Sendable, Hashable {
         count("refuse", &refuse)
         count("refuseStatus", &refuseStatus)
         count("hang", &hang)
+        count("dieOnRequest", &dieOnRequest)
+        count("expireOffers", &expireOffers)
         if let tokens = view["dieAfterTokens"] { dieAfterTokens = tokens.int }
         flag("holdPrefills", &holdPrefills)
         flag("holdDecodes", &holdDecodes)
         flag("die", &die)
         flag("closeIdle", &closeIdle)
+        flag("dieIfHung", &dieIfHung)
     }
 
     /// Counts a fault down and says whether it strikes.
-    static func strike(_ count: inout Int) -> Bool {
-        guard count > 0 else { return false }
-        count -= 1
+    mutating func strike(_ count: WritableKeyPath<SimulatedFaults, Int>) -> Bool {
+        guard self[keyPath: count] > 0, budget?.take() ?? true else { return false }
+        self[keyPath: count] -= 1
         return true
     }
 }

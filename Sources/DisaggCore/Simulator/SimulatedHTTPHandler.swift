@@ -47,7 +47,8 @@ final class SimulatedHTTPHandler: ChannelInboundHandler {
         case .end:
             guard let head else { return }
             keepsAlive = head.isKeepAlive
-            let exchange = SimulatedExchange(head: head, handler: self)
+            let exchange = SimulatedExchange(
+                head: head, handler: self, hasFlatErrors: core.configuration.hasFlatErrors)
             self.exchange = exchange
             let body = self.body
             self.head = nil

@@ -45,6 +45,15 @@ struct SimulatedRequest {
     /// `kv_transfer_params` where it is an object.
     var transfer: JSONView?
 
+    /// Other members that only a router sets: SGLang's `bootstrap_*`, TensorRT-LLM's `disaggregated_params`.
+    var routerFields: [String: JSONView] = [:]
+    /// A TensorRT-LLM context server ends after one token, whatever the limit.
+    var stopsAtContext = false
+    /// A TensorRT-LLM generation server begins with these tokens, which the context server has sampled.
+    var forcedTokens: [Int] = []
+    /// The body as it came, where a side-car needs it.
+    var body: [UInt8] = []
+
     /// Tokens of all prompts together.
     var promptTokens: Int { prompts.reduce(0) { $0 + $1.count } }
 

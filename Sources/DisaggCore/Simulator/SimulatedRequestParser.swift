@@ -6,6 +6,8 @@ struct SimulatedRequestParser {
     /// Tokens a prompt and its answer may have together.
     var maximumModelLength: Int
 
+    private static let routerFields = ["bootstrap_host", "bootstrap_port", "bootstrap_room", "disaggregated_params"]
+
     /// Members of the body by name; the last where one is given twice. A `null` member reads as absent.
     static func fields(_ body: [UInt8], path: String) throws(SimulatedAPIError) -> [String: JSONView] {
         let view: JSONView
@@ -69,6 +71,7 @@ struct SimulatedRequestParser {
         let temperature = try reader.double("temperature") ?? 1
         request.seed = temperature > 0 ? try reader.int("seed") : nil
         request.transfer = fields["kv_transfer_params"].flatMap { $0.kind == .object ? $0 : nil }
+        for name in Self.routerFields { request.routerFields[name] = fields[name] }
         request.logprobs = try logprobs(reader, endpoint)
         try check(request, temperature: temperature)
         request.prompts = try prompts(reader, endpoint)
@@ -134,6 +137,12 @@ struct SimulatedRequestParser {
         if endpoint == .chat {
             // Ids the proxy already has replace the template's (vLLM 0.33, renderers/online_renderer.py 112-157).
             if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty {
+                return [ids]
+            }
+            // TensorRT-LLM: the context server's ids save a second tokenization.
+            if reader.fields["disaggregated_params"] != nil, let ids = reader.fields["prompt_token_ids"]?.integers,
+                !ids.isEmpty
+            {
                 return [ids]
             }
             return [try SimulatedChatTemplate.tokens(reader.fields, path: endpoint.path)]

@@ -18,6 +18,8 @@ final class StepScheduler {
     /// Faults that stop the clock.
     var holdsPrefills = false { didSet { kick() } }
     var holdsDecodes = false { didSet { kick() } }
+    /// The worker waits for something: no step runs.
+    var isBlocked = false { didSet { kick() } }
 
     private(set) var waiting: Deque<ActiveRequest> = []
     private(set) var running: [ActiveRequest] = []
@@ -42,7 +44,7 @@ final class StepScheduler {
 
     /// Looks again for work: a client reads again, a hold is over.
     func kick() {
-        guard !isStepping, !isClosed else { return }
+        guard !isStepping, !isClosed, !isBlocked else { return }
         let canPrefill = !holdsPrefills && !waiting.isEmpty && running.count < maximumRunning
         guard canPrefill || running.contains(where: isRunnable) else {
             lastDue = nil

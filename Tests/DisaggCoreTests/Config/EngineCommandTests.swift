@@ -93,7 +93,7 @@ struct EngineCommandTests {
                 "/bin/disagg-launch", "simulate", "--role", "decode", "--host", "127.0.0.1", "--port", "8201",
                 "--model",
                 "meta-llama/Llama-3.1-8B-Instruct", "--handoff", "lmcache", "--first-token", "decode", "--init-port",
-                "7301", "--alloc-port", "7401", "--buffer-chunks", "128", "--speed", "0.0",
+                "7301", "--alloc-port", "7401", "--buffer-chunks", "130", "--speed", "0.0",
             ])
     }
 
@@ -107,5 +107,88 @@ struct EngineCommandTests {
         #expect(command.arguments == ["/bin/disagg-proxy", "--config", file.path])
         #expect(!file.contents.contains("hf_secret"))
         #expect(try Deployment(yaml: file.contents) == Deployment())
+    }
+
+    @Test("an sglang engine says its half, and each prefill engine has its own bootstrap port")
+    func sglang() {
+        var deployment = Deployment()
+        deployment.handoff = .sglang
+        deployment.engine = .sglang
+        deployment.prefill.replicas = 2
+        deployment.decode.tensorParallel = 2
+        let prefill = EngineCommands.make(deployment, .prefill, replica: 1, places: places)
+        #expect(
+            prefill.arguments == [
+                "python3", "-m", "sglang.launch_server", "--model-path", "meta-llama/Llama-3.1-8B-Instruct", "--host",
+                "127.0.0.1", "--port", "8101", "--disaggregation-mode", "prefill", "--disaggregation-transfer-backend",
+                "nixl", "--disaggregation-bootstrap-port", "8999",
+            ])
+        let decode = EngineCommands.make(deployment, .decode, replica: 0, places: places)
+        #expect(decode.arguments.contains("--tp-size") && !decode.arguments.contains("--disaggregation-bootstrap-port"))
+        #expect(decode.environment["CUDA_VISIBLE_DEVICES"] == "2,3")
+    }
+
+    @Test("lmcache-mp starts a server that all engines name, and prefill engines report to the proxy")
+    func lmcacheMP() throws {
+        var deployment = Deployment()
+        deployment.handoff = .lmcacheMP
+        deployment.engine = .vllm
+        let plan = LaunchPlan(deployment, places: places)
+        #expect(plan.processes.map(\.command.name) == ["proxy", "lmcache-server", "decode-0", "prefill-0"])
+        #expect(plan.processes[1].readinessURL == "http://127.0.0.1:5556/healthcheck")
+        let server = plan.processes[1].command.arguments
+        #expect(server.prefix(6) == ["lmcache", "server", "--host", "127.0.0.1", "--port", "5555"])
+        let prefill = plan.processes[3].command
+        let config = try JSONView(parsing: try #require(prefill.arguments.last))
+        #expect(config["kv_connector_extra_config"]?["lmcache.mp.port"]?.int == 5555)
+        #expect(
+            prefill.environment["LMCACHE_REQUEST_TELEMETRY_ENDPOINT"] == "http://localhost:7500/api/v1/telemetry")
+        #expect(plan.processes[2].command.environment["LMCACHE_REQUEST_TELEMETRY_ENDPOINT"] == nil)
+        #expect(CheckRequest.findings(deployment, places: places, facts: nil) == [])
+        deployment.lmcache.version = LMCacheVersion(0, 4, 2)
+        let found = CheckRequest.findings(deployment, places: places, facts: nil)
+        #expect(found.map(\.check) == [.versionGeneration])
+    }
+
+    @Test("older versions of vLLM get the names they know")
+    func olderVLLM() throws {
+        var deployment = Deployment()
+        deployment.handoff = .plain
+        deployment.vllmVersion = LMCacheVersion(0, 11, 0)
+        func config() throws -> JSONView {
+            try JSONView(
+                parsing: try #require(VLLMCommand.kvTransferConfig(deployment, .decode, replica: 0, places: places)))
+        }
+        #expect(try config()["kv_connector"]?.string == "SharedStorageConnector")
+        deployment.vllmVersion = LMCacheVersion(0, 13, 0)
+        #expect(try config()["kv_connector"]?.string == "ExampleConnector")
+        deployment.handoff = .nixl
+        #expect(try config()["kv_load_failure_policy"]?.string == "fail")
+        let decode = VLLMCommand.make(deployment, .decode, replica: 0, places: places)
+        #expect(decode.environment["VLLM_NIXL_ABORT_REQUEST_TIMEOUT"] == "30")
+        deployment.vllmVersion = LMCacheVersion(0, 10, 2)
+        #expect(try config()["kv_role"]?.string == "kv_both" && config()["kv_load_failure_policy"] == nil)
+        deployment.vllmVersion = nil
+        #expect(
+            VLLMCommand.make(deployment, .decode, replica: 0, places: places)
+                .environment["VLLM_NIXL_ABORT_REQUEST_TIMEOUT"] == nil)
+    }
+
+    @Test("data-parallel replicas of an engine take GPUs of their own")
+    func dataParallel() {
+        var deployment = Deployment()
+        deployment.handoff = .nixl
+        deployment.prefill.transfer.dataParallel = 2
+        #expect(VLLMCommand.gpus(deployment, .prefill, replica: 0) == [0, 1])
+        #expect(VLLMCommand.gpus(deployment, .decode, replica: 0) == [2])
+    }
+
+    @Test("a generated deployment of every connector passes the checks", arguments: HandoffKind.allCases)
+    func everyHandoff(handoff: HandoffKind) {
+        var deployment = Deployment()
+        deployment.handoff = handoff
+        if handoff == .lmcacheLegacy { deployment.lmcache.version = LMCacheVersion(0, 3, 2) }
+        let found = CheckRequest.findings(deployment, places: places, facts: nil)
+        #expect(found.allSatisfy { CheckCatalog.severity($0.check) != .error }, "\(found)")
     }
 }

@@ -248,6 +248,17 @@ struct FirstTokenMergeTests {
     private static let decodeEvent =
         #"{"id":"cmpl-D","object":"text_completion","created":222,"model":"m","choices":[{"index":0,"text":" two","logprobs":null,"finish_reason":"stop","stop_reason":"x"}]}"#
 
+    // On a machine with 32 cores the notifications of loops 16 to 25 went astray: every one of their requests waited for
+    // the notification's deadline.
+    @Test("an id names the loop it was made on, whatever the loop's number")
+    func idsNameTheirLoop() {
+        var random = SeededGenerator(seed: 9)
+        for loop in 0...0xFFFF where RequestID.loop(of: RequestID(loop: loop, using: &random).description) != loop {
+            Issue.record("loop \(loop)")
+            return
+        }
+    }
+
     @Test("how a first token is taken", arguments: [false, true])
     func judge(chat: Bool) throws {
         func verdict(_ answer: PrefillAnswer, _ members: String = #""max_tokens":5"#) throws

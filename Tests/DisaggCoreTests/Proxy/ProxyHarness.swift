@@ -13,17 +13,54 @@ struct Topology: Sendable, CustomTestStringConvertible {
     var prefill = 1
     var decode = 1
     var ranks = 1
+    var dataParallel = 1
+    var moriioMode = HandoffOptions.MoRIIOMode.write
+    var trtllmStyle = HandoffOptions.TRTLLMStyle.contextFirst
+    var isBidirectional = false
 
     var testDescription: String {
-        let mode = handoff == .lmcache ? " (first token from \(firstToken.rawValue))" : ""
-        return "\(handoff.rawValue)\(mode), \(prefill)p\(decode)d" + (ranks > 1 ? ", \(ranks) ranks" : "")
+        "\(name), \(prefill)p\(decode)d" + (ranks > 1 ? ", \(ranks) ranks" : "")
+            + (dataParallel > 1 ? ", dp \(dataParallel)" : "")
     }
 
-    /// The five hand-offs, LMCache in both modes.
+    /// The hand-off with its mode.
+    var name: String {
+        switch handoff {
+        case .lmcache: "lmcache (first token from \(firstToken.rawValue))"
+        case .moriio: "moriio (\(moriioMode.rawValue))"
+        case .trtllm: "trtllm (\(trtllmStyle.rawValue))"
+        case .nixl where isBidirectional: "nixl (bidirectional)"
+        default: handoff.rawValue
+        }
+    }
+
+    /// The five hand-offs of the first days, LMCache in both modes: what the longer tests go through.
     static let everyHandoff: [Topology] = [
         .init(handoff: .lmcache), .init(handoff: .lmcache, firstToken: .prefill), .init(handoff: .lmcacheLegacy),
         .init(handoff: .nixl), .init(handoff: .plain), .init(handoff: .none),
     ]
+
+    /// Every hand-off in each of its modes.
+    static let everyMode: [Topology] =
+        HandoffKind.allCases.flatMap { kind -> [Topology] in
+            switch kind {
+            case .lmcache: [.init(handoff: kind), .init(handoff: kind, firstToken: .prefill)]
+            case .nixl: [.init(handoff: kind), .init(handoff: kind, isBidirectional: true)]
+            case .moriio: [.init(handoff: kind), .init(handoff: kind, moriioMode: .read)]
+            case .trtllm: [.init(handoff: kind), .init(handoff: kind, trtllmStyle: .generationFirst)]
+            default: [.init(handoff: kind)]
+            }
+        }
+
+    /// Whether engines of this hand-off may have several data-parallel ranks behind one port.
+    var hasDataParallelRanks: Bool { [.nixl, .nixlPush, .mooncake, .moriio, .offloadP2P, .llmd].contains(handoff) }
+
+    /// A copy with data-parallel ranks.
+    func ranked(_ dataParallel: Int) -> Topology {
+        var copy = self
+        copy.dataParallel = dataParallel
+        return copy
+    }
 
     /// A copy with other numbers of engines.
     func sized(_ prefill: Int, _ decode: Int) -> Topology {
@@ -62,8 +99,14 @@ final class ProxyHarness: Sendable {
         self.senders = senders
         let store = SharedPrefixStore()
         func engine(_ role: SimulatedEngineConfiguration.Role, _ index: Int = 0) -> SimulatedEngine {
+            // The engine alone writes errors as the others do.
+            let isFlat = [.sglang, .trtllm].contains(topology.handoff)
             var configuration = SimulatedEngineConfiguration(
-                role: role, handoff: role == .both ? .none : topology.handoff)
+                role: role, handoff: role == .both && !isFlat ? .none : topology.handoff)
+            configuration.dataParallel = topology.dataParallel
+            configuration.moriioReads = topology.moriioMode == .read
+            configuration.isBidirectional = topology.isBidirectional
+            if role == .prefill { configuration.engineID = BackendRole.prefill.backendID(replica: index) }
             configuration.firstToken = topology.firstToken
             configuration.ranks = topology.ranks
             configuration.endProbability = 0.08
@@ -87,6 +130,11 @@ final class ProxyHarness: Sendable {
         var deployment = Deployment()
         deployment.handoff = topology.handoff
         deployment.firstToken = topology.firstToken
+        deployment.handoffOptions.moriioMode = topology.moriioMode
+        deployment.handoffOptions.trtllmStyle = topology.trtllmStyle
+        deployment.handoffOptions.bidirectional = topology.isBidirectional
+        deployment.prefill.transfer.dataParallel = topology.dataParallel
+        deployment.decode.transfer.dataParallel = topology.dataParallel
         deployment.prefill.tensorParallel = topology.ranks
         deployment.decode.tensorParallel = topology.ranks
         deployment.prefill.urls = []
@@ -101,6 +149,8 @@ final class ProxyHarness: Sendable {
         for engine in prefill {
             deployment.prefill.urls.append(Endpoint(host: "127.0.0.1", port: try await engine.start()))
         }
+        deployment.prefill.transfer.explicit = prefill.map(Self.transferAddress)
+        deployment.decode.transfer.explicit = decode.map(Self.transferAddress)
         direct = RawHTTPClient(port: try await oracle.start())
         deployment.proxy.listen = Endpoint(host: "127.0.0.1", port: 0)
         deployment.proxy.notify = Endpoint(host: "localhost", port: 0)
@@ -127,13 +177,31 @@ final class ProxyHarness: Sendable {
         proxy = RawHTTPClient(port: ports.0)
         admin = RawHTTPClient(port: adminPort.withLockedValue { $0 })
         notifyPort = ports.1
-        if let port = ports.1 {
+        if topology.handoff == .lmcacheMP, let port = ports.1 {
+            for engine in prefill { try await engine.report(to: Endpoint(host: "localhost", port: port)) }
+        } else if let port = ports.1 {
             senders.withLockedValue {
                 $0 = (0..<topology.prefill * topology.ranks).map { _ in
                     NotificationSender(host: "localhost", port: port, group: MultiThreadedEventLoopGroup.singleton)
                 }
             }
         }
+    }
+
+    /// Where an engine that has started offers and takes KV.
+    private static func transferAddress(_ engine: SimulatedEngine) -> KVTransferAddress {
+        var address = KVTransferAddress()
+        let ports = engine.ports
+        address.host = "127.0.0.1"
+        address.engineID = engine.configuration.engineID ?? ""
+        address.tensorParallel = engine.configuration.ranks
+        address.dataParallel = engine.configuration.dataParallel
+        if let port = ports?.bootstrap { address.bootstrapPort = port }
+        if let port = ports?.sideChannel {
+            (address.sideChannelPort, address.p2pPort, address.zmqPort) = (port, port, port)
+            (address.handshakePort, address.notifyPort) = (port, port)
+        }
+        return address
     }
 
     /// The sums of all engines' ledgers.

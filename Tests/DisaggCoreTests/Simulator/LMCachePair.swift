@@ -42,13 +42,16 @@ struct LMCachePair {
     let notices = NotifiedIDs()
 
     /// - Parameter notify: a real listener for the notifications; ``notices`` gets them where nil.
-    init(firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, notify: Endpoint? = nil)
-        async throws
-    {
+    init(
+        firstToken: FirstTokenSource = .decode, ranks: Int = 1, bufferChunks: Int = 128, notify: Endpoint? = nil,
+        isSynchronous: Bool = false, isBidirectional: Bool = false
+    ) async throws {
         var configuration = SimulatedEngineConfiguration(role: .decode, handoff: .lmcache)
         configuration.firstToken = firstToken
         configuration.ranks = ranks
         configuration.bufferChunks = bufferChunks
+        configuration.isSynchronous = isSynchronous
+        configuration.isBidirectional = isBidirectional
         decodeEngine = SimulatedEngine(configuration: configuration)
         decode = RawHTTPClient(port: try await decodeEngine.start())
         configuration.role = .prefill

@@ -14,7 +14,7 @@ struct NIXLHandoffTests {
         ) async throws -> Void
     ) async throws {
         var configuration = SimulatedEngineConfiguration(role: .prefill, handoff: .nixl)
-        configuration.leaseDuration = lease
+        configuration.timers.nixlLease = lease
         try await withEngine(configuration) { prefill, prefillClient in
             configuration.role = .decode
             try await withEngine(configuration) { decode, decodeClient in
