@@ -15,6 +15,9 @@ package struct MetricHistogram: Sendable, Equatable {
             1000, 5000, 10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 250_000, 500_000, 750_000, 1_000_000,
             2_500_000, 5_000_000, 7_500_000, 10_000_000, 20_000_000, 40_000_000, 80_000_000, 160_000_000, 640_000_000,
         ])
+        /// A stage of a request: those of the first token, and below them finer ones, for a queue is mostly empty.
+        package static let stage = Bounds(
+            microseconds: [10, 25, 50, 100, 250, 500] + firstToken.nanoseconds.map { $0 / 1000 })
         /// `vllm:request_time_per_output_token_seconds`.
         package static let outputToken = Bounds(microseconds: [
             1000, 2500, 5000, 10_000, 25_000, 50_000, 75_000, 100_000, 150_000, 200_000, 300_000, 400_000, 500_000,

@@ -63,7 +63,7 @@ package struct ProxyMetrics: Sendable {
     }
 
     package var requests: [RequestKey: Int] = [:]
-    package var stages = [MetricHistogram](repeating: MetricHistogram(.firstToken), count: Stage.allCases.count)
+    package var stages = [MetricHistogram](repeating: MetricHistogram(.stage), count: Stage.allCases.count)
     package var latencies = [Latencies](repeating: Latencies(), count: Path.allCases.count)
     /// What the proxy itself adds to the time to the first byte.
     package var overhead = MetricHistogram(.proxy)

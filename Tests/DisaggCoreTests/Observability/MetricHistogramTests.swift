@@ -21,7 +21,7 @@ struct MetricHistogramTests {
         #expect(histogram.nanoseconds == 0)
     }
 
-    @Test("all bounds ascend", arguments: [MetricHistogram.Bounds.firstToken, .outputToken, .request, .proxy])
+    @Test("all bounds ascend", arguments: [MetricHistogram.Bounds.firstToken, .stage, .outputToken, .request, .proxy])
     func ascending(bounds: MetricHistogram.Bounds) {
         #expect(zip(bounds.nanoseconds, bounds.nanoseconds.dropFirst()).allSatisfy { $0 < $1 })
     }
