@@ -24,7 +24,7 @@ struct DisaggProxy: AsyncParsableCommand {
 
             Flags override the file. Without any of them the engines are expected where `disagg up 1p1d` puts them: \
             prefill on port 8100, decode on 8200 of this machine. It serves until SIGTERM or SIGINT; then requests \
-            under way end first.
+            under way end first. SIGHUP reopens the access log and takes the deployment file over.
 
             EXIT STATUS: 0 stopped by SIGTERM or SIGINT; 1 it could not start or failed; 2 wrong arguments or file.
             """,
@@ -65,6 +65,8 @@ struct DisaggProxy: AsyncParsableCommand {
     @Option(help: "trace, debug, info, notice, warning or error.")
     var logLevel = "info"
 
+    @OptionGroup(title: "Operating")
+    var operating: OperatingOptions
     @OptionGroup(title: "Single hand-offs' flags")
     var handoffFlags: HandoffFlags
 
@@ -92,6 +94,11 @@ struct DisaggProxy: AsyncParsableCommand {
         let level: Logger.Level
         do {
             deployment = try resolved()
+            // What is wrong with it is told before anything is started, with the status of bad input.
+            _ = try AdminToken.configured(deployment.proxy.admin)
+            guard config != nil || !operating.watch else {
+                throw DisaggError(.badRequest, "--watch needs a deployment file: give one with --config")
+            }
             guard let parsed = Logger.Level(rawValue: logLevel) else {
                 throw DisaggError(
                     .badRequest,
@@ -110,7 +117,13 @@ struct DisaggProxy: AsyncParsableCommand {
             logger.warning("only \(openFiles) files may be open, and a stream takes two; raise the limit (ulimit -Hn)")
         }
         do {
-            let server = try DisaggServer(deployment: deployment, logger: logger) { http, notify in
+            let source = config.map { file in
+                DeploymentSource(file: file, isWatched: operating.watch) { [self] in try resolved() }
+            }
+            let server = try DisaggServer(
+                deployment: deployment, source: source, logger: logger,
+                onAdmin: { StandardError.print("disagg-proxy: admin API and live page on http://\($0)") }
+            ) { http, notify in
                 let hint = notify.map { ", notifications on port \($0)" } ?? ""
                 StandardError.print(
                     "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)"
@@ -122,7 +135,10 @@ struct DisaggProxy: AsyncParsableCommand {
             }
             let group = ServiceGroup(
                 configuration: .init(
-                    services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+                    services: [
+                        .init(service: server, successTerminationBehavior: .gracefullyShutdownGroup),
+                        .init(service: HangUpService(server: server)),
+                    ],
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
             try await group.run()
         } catch {
@@ -193,6 +209,7 @@ struct DisaggProxy: AsyncParsableCommand {
             }
             deployment.proxy.threads = threads
         }
+        try operating.apply(to: &deployment.proxy)
         return deployment
     }
 }

@@ -2,7 +2,7 @@
 package struct DeploymentReader {
     package static let rootKeys = [
         "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
-        "routing", "admission", "lmcache", "handoffOptions", "simulator",
+        "routing", "admission", "lmcache", "handoffOptions", "simulator", "discovery",
     ]
     package static let groupKeys =
         [
@@ -11,7 +11,8 @@ package struct DeploymentReader {
         ] + HandoffSections.groupKeys
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
-        "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
+        "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "admin", "adminTokenFile", "accessLog",
+        "accessLogFormat",
     ]
     package static let simulatorKeys = ["speed", "gpu"]
 
@@ -54,6 +55,7 @@ package struct DeploymentReader {
                         reader.number(node, at: path).map { deployment.simulator.speed = $0 }
                     }
                 }
+            case "discovery": DiscoveryReader.read(node, path, &reader, &deployment.discovery)
             default: break
             }
         }
@@ -152,6 +154,13 @@ package struct DeploymentReader {
             case "notificationTimeout": reader.duration(node, at: path).map { proxy.notificationTimeout = $0 }
             case "decodeIdleTimeout": reader.duration(node, at: path).map { proxy.decodeIdleTimeout = $0 }
             case "drainTimeout": reader.duration(node, at: path, zeroAllowed: true).map { proxy.drainTimeout = $0 }
+            case "admin":
+                proxy.admin.isEnabled = node.content != .scalar("off", plain: true)
+                if proxy.admin.isEnabled { proxy.admin.listen = reader.endpoint(node, at: path) }
+            case "adminTokenFile": reader.string(node, at: path).map { proxy.admin.tokenFile = $0 }
+            case "accessLog": reader.string(node, at: path).map { proxy.accessLog.path = $0 }
+            case "accessLogFormat":
+                reader.choice(node, at: path, of: AccessLogFormat.self).map { proxy.accessLog.format = $0 }
             default: break
             }
         }

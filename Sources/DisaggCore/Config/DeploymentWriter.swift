@@ -28,6 +28,7 @@ package enum DeploymentWriter {
             "simulator:", "  speed: \(deployment.simulator.speed)",
             "  gpu: \(YAMLText.scalar(deployment.simulator.gpu))",
         ]
+        lines += discovery(deployment.discovery)
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -69,12 +70,31 @@ package enum DeploymentWriter {
         return lines
     }
 
+    private static func discovery(_ discovery: DiscoverySettings) -> [String] {
+        var lines = ["discovery:", "  interval: \(ConfigText.text(discovery.interval))"]
+        for role in BackendRole.allCases where !discovery.names(role).isEmpty {
+            let names = discovery.names(role).map { YAMLText.quoted($0.description) }
+            lines.append("  \(role.rawValue): \(YAMLText.list(names))")
+        }
+        if let file = discovery.file { lines.append("  file: \(YAMLText.scalar(file))") }
+        lines.append("  pings: \(discovery.pings)")
+        if let server = discovery.nameserver {
+            lines.append("  nameserver: \(YAMLText.quoted(server.description))")
+        }
+        return lines
+    }
+
     private static func proxy(_ proxy: ProxySettings) -> [String] {
         var lines = [
             "  listen: \(YAMLText.quoted(proxy.listen.description))",
             "  notify: \(YAMLText.quoted(proxy.notify.description))",
         ]
         if let threads = proxy.threads { lines.append("  threads: \(threads)") }
+        if !proxy.admin.isEnabled { lines.append("  admin: off") }
+        if let admin = proxy.admin.listen { lines.append("  admin: \(YAMLText.quoted(admin.description))") }
+        if let file = proxy.admin.tokenFile { lines.append("  adminTokenFile: \(YAMLText.scalar(file))") }
+        if let file = proxy.accessLog.path { lines.append("  accessLog: \(YAMLText.quoted(file))") }
+        lines.append("  accessLogFormat: \(proxy.accessLog.format.rawValue)")
         return lines + [
             "  maxBody: \(ConfigText.text(bytes: proxy.maximumBodyBytes))",
             "  maxHead: \(ConfigText.text(bytes: proxy.maximumHeadBytes))",

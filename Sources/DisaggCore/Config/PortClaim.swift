@@ -35,6 +35,9 @@ extension Deployment {
         var claims = [
             PortClaim(endpoint: proxy.listen, process: "proxy", purpose: "HTTP", path: "proxy.listen")
         ]
+        if let admin = proxy.adminEndpoint {
+            claims.append(PortClaim(endpoint: admin, process: "proxy", purpose: "admin", path: "proxy.admin"))
+        }
         if handoff == .lmcache {
             claims.append(
                 PortClaim(endpoint: proxy.notify, process: "proxy", purpose: "notifications", path: "proxy.notify"))

@@ -1,5 +1,6 @@
 package import HTTPTypes
 package import NIOCore
+package import Tracing
 
 /// One complete request of a client.
 package struct ClientRequest {
@@ -8,6 +9,8 @@ package struct ClientRequest {
     package var target: String
     package var headers: HeaderBlock
     package var body: ByteBuffer
+    /// The trace an embedding application is in; nil where the headers tell.
+    package var trace: ServiceContext?
 
     package init(method: HTTPRequest.Method, target: String, headers: HeaderBlock, body: ByteBuffer) {
         self.method = method

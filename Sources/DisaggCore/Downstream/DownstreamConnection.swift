@@ -418,6 +418,7 @@ private final class SocketSink: ResponseSink {
 
     override func write(_ bytes: ByteBuffer) {
         guard !isOver, !omitsBody else { return }
+        bodyBytes &+= bytes.readableBytes
         guard encodesChunks else { return connection.enqueue(bytes) }
         guard bytes.readableBytes > 0 else { return }
         connection.enqueue(ByteBuffer(string: String(bytes.readableBytes, radix: 16) + "\r\n"))
@@ -431,6 +432,7 @@ private final class SocketSink: ResponseSink {
             write(ByteBuffer(bytes: bytes))
             connection.flush()
         } else {
+            bodyBytes &+= bytes.count
             connection.send(bytes)
         }
     }

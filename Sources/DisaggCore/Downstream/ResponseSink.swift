@@ -14,6 +14,9 @@ package enum SinkFraming: Sendable, Equatable {
 
 /// Where one request's answer goes: a client's socket, or an embedding server. Lives on one event loop.
 package class ResponseSink {
+    /// Bytes of the answer's body so far, chunk framing that passed through included.
+    package final var bodyBytes = 0
+
     /// Whether chunk framing can pass through as it is.
     package var takesRawChunks: Bool { false }
 

@@ -4,12 +4,15 @@ package enum StatusLine {
     package static func text(_ status: Int) -> String {
         switch status {
         case 200: "200 OK\r\n"
+        case 201: "201 Created\r\n"
+        case 202: "202 Accepted\r\n"
         case 400: "400 Bad Request\r\n"
         case 401: "401 Unauthorized\r\n"
         case 403: "403 Forbidden\r\n"
         case 404: "404 Not Found\r\n"
         case 405: "405 Method Not Allowed\r\n"
         case 408: "408 Request Timeout\r\n"
+        case 409: "409 Conflict\r\n"
         case 413: "413 Content Too Large\r\n"
         case 422: "422 Unprocessable Content\r\n"
         case 429: "429 Too Many Requests\r\n"

@@ -156,6 +156,7 @@ extension Deployment {
         }
         if proxy.listen.port != 0 { proxy.listen.port += offset }
         if proxy.notify.port != 0 { proxy.notify.port += offset }
+        if let admin = proxy.admin.listen, admin.port != 0 { proxy.admin.listen?.port += offset }
         lmcache.server.port += offset
     }
 

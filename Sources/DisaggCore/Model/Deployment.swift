@@ -32,6 +32,8 @@ public struct Deployment: Sendable, Hashable {
     public var handoffOptions = HandoffOptions()
     /// Settings of simulated engines.
     public var simulator = SimulatorSettings()
+    /// Where else to look for engines.
+    public var discovery = DiscoverySettings()
 
     /// Creates a 1p1d deployment with the defaults.
     public init() {}
@@ -201,6 +203,10 @@ public struct ProxySettings: Sendable, Hashable {
     public var decodeIdleTimeout = Duration.seconds(300)
     /// After the first SIGTERM, requests in flight have this long to end.
     public var drainTimeout = Duration.seconds(30)
+    /// The admin listener.
+    public var admin = AdminSettings()
+    /// The access log.
+    public var accessLog = AccessLogSettings()
 
     /// Creates the defaults.
     public init() {}

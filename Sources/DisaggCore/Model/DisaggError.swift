@@ -13,12 +13,18 @@ public struct DisaggError: Error, Sendable, Hashable, CustomStringConvertible {
 
         /// The request is malformed.
         public static let badRequest = Code(statusCode: 400, type: "BadRequestError")
+        /// The request names no token, or a wrong one.
+        public static let unauthorized = Code(statusCode: 401, type: "AuthenticationError")
+        /// The request is not allowed whoever sends it.
+        public static let forbidden = Code(statusCode: 403, type: "PermissionDeniedError")
         /// There is no such path.
         public static let notFound = Code(statusCode: 404, type: "NotFoundError")
         /// The path exists, the method does not.
         public static let methodNotAllowed = Code(statusCode: 405, type: "MethodNotAllowedError")
         /// The client took too long to send its request.
         public static let requestTimeout = Code(statusCode: 408, type: "RequestTimeoutError")
+        /// The request contradicts the present state.
+        public static let conflict = Code(statusCode: 409, type: "ConflictError")
         /// The body is larger than the limit.
         public static let payloadTooLarge = Code(statusCode: 413, type: "PayloadTooLargeError")
         /// Too many requests are under way.

@@ -4,68 +4,76 @@ package struct ProxyMetrics: Sendable {
     package struct RequestKey: Hashable, Sendable {
         package var endpoint: String
         package var status: Int
-        package var reason: HandoffReason
-    }
+        /// A ``HandoffReason``, or why the request came to no backend.
+        package var reason: String
 
-    /// A histogram with fixed bounds, in seconds.
-    package struct Histogram: Sendable {
-        /// Upper bounds in seconds.
-        package static let bounds = [
-            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
-        ]
-        package private(set) var counts = [Int](repeating: 0, count: bounds.count + 1)
-        package private(set) var nanoseconds: Int64 = 0
-
-        package init() {}
-
-        /// Adds one observation.
-        package mutating func observe(nanoseconds value: Int64) {
-            nanoseconds += value
-            let seconds = Double(value) / 1e9
-            var index = 0
-            while index < Self.bounds.count, seconds > Self.bounds[index] { index += 1 }
-            counts[index] += 1
+        package init(endpoint: String, status: Int, reason: HandoffReason) {
+            self.init(endpoint: endpoint, status: status, outcome: reason.rawValue)
         }
 
-        mutating func add(_ other: Histogram) {
-            nanoseconds += other.nanoseconds
-            for index in counts.indices { counts[index] += other.counts[index] }
+        /// - Parameter outcome: one of a fixed set of words.
+        package init(endpoint: String, status: Int, outcome: String) {
+            self.endpoint = endpoint
+            self.status = status
+            reason = outcome
         }
-
-        /// Observations so far.
-        package var count: Int { counts.reduce(0, +) }
     }
 
-    /// A stage of a request, in order.
+    /// A stage of a request, in order; together they make up the time to the first token.
     package enum Stage: Int, CaseIterable, Sendable {
-        /// From the request to the prefill's answer.
+        /// From the request to its turn.
+        case queue
+        /// From the prefill leg's dispatch to its answer.
         case prefill
-        /// From the prefill's answer to the decode's dispatch: the wait for notifications.
+        /// From the prefill's answer to the decode leg's dispatch: the wait for notifications.
         case handoff
-        /// From the decode's dispatch to its first byte.
+        /// From the decode leg's dispatch to its first byte.
         case decodeFirstByte
-        /// From the request to the first byte for the client.
-        case firstByte
-        /// From the request to its end.
-        case total
 
-        var label: String {
+        /// The value of the label `stage`.
+        package var label: String {
             switch self {
+            case .queue: "queue"
             case .prefill: "prefill"
             case .handoff: "handoff"
             case .decodeFirstByte: "decode_first_byte"
-            case .firstByte: "first_byte"
-            case .total: "total"
             }
         }
     }
 
+    /// Which engines made an answer.
+    package enum Path: Int, CaseIterable, Sendable {
+        /// A prefill and a decode engine.
+        case pair
+        /// A decode engine alone.
+        case decode
+    }
+
+    /// What is measured of each answer.
+    package struct Latencies: Sendable {
+        package var firstToken = MetricHistogram(.firstToken)
+        package var outputToken = MetricHistogram(.outputToken)
+        package var request = MetricHistogram(.request)
+
+        mutating func add(_ other: Latencies) {
+            firstToken.add(other.firstToken)
+            outputToken.add(other.outputToken)
+            request.add(other.request)
+        }
+    }
+
     package var requests: [RequestKey: Int] = [:]
-    package var stages = [Histogram](repeating: Histogram(), count: Stage.allCases.count)
+    package var stages = [MetricHistogram](repeating: MetricHistogram(.stage), count: Stage.allCases.count)
+    package var latencies = [Latencies](repeating: Latencies(), count: Path.allCases.count)
+    /// What the proxy itself adds to the time to the first byte.
+    package var overhead = MetricHistogram(.proxy)
+    /// How late the loop's timer runs: what any event may have to wait.
+    package var loopLag = MetricHistogram(.proxy)
     package var retries = 0
     package var clientsGone = 0
     package var releases = 0
     package var releasesFailed = 0
+    /// What became of the KV of attempts whose prefill was sent.
     package var kvEndings: [ReleaseReason: Int] = [:]
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
@@ -74,13 +82,45 @@ package struct ProxyMetrics: Sendable {
     package var streamsResumed = 0
     package var requestsInFlight = 0
     package var connections = 0
+    /// Requests that wait for their turn.
+    package var requestsWaiting = 0
+    package var accessLinesDropped = 0
 
     package init() {}
 
+    /// Hand-offs whose KV was neither used nor freed, as far as the proxy can tell.
+    package var leasesLeaked: Int { kvEndings[.abandoned] ?? 0 }
+
+    /// Counts a finished request.
+    package mutating func count(_ record: RequestRecord) {
+        requests[
+            RequestKey(endpoint: record.endpoint, status: record.status, outcome: record.reason), default: 0] += 1
+    }
+
+    /// Counts a finished generation request with its times.
+    package mutating func record(_ record: RequestRecord) {
+        count(record)
+        let timeline = record.timeline
+        for (stage, value) in [
+            (Stage.queue, timeline.queue), (.prefill, timeline.prefill), (.handoff, timeline.handoff),
+            (.decodeFirstByte, timeline.decodeFirstByte),
+        ] {
+            if let value { stages[stage.rawValue].observe(nanoseconds: value) }
+        }
+        let path = (record.prefill == nil ? Path.decode : .pair).rawValue
+        if let value = timeline.firstByte { latencies[path].firstToken.observe(nanoseconds: value) }
+        if let value = timeline.perEvent(record.events) { latencies[path].outputToken.observe(nanoseconds: value) }
+        if let value = timeline.total { latencies[path].request.observe(nanoseconds: value) }
+        if let value = timeline.overhead { overhead.observe(nanoseconds: value) }
+    }
+
     /// Adds another loop's counters.
     package mutating func add(_ other: ProxyMetrics) {
-        for (key, count) in other.requests { requests[key, default: 0] += count }
+        requests.merge(other.requests) { $0 + $1 }
         for index in stages.indices { stages[index].add(other.stages[index]) }
+        for index in latencies.indices { latencies[index].add(other.latencies[index]) }
+        overhead.add(other.overhead)
+        loopLag.add(other.loopLag)
         retries += other.retries
         clientsGone += other.clientsGone
         releases += other.releases
@@ -93,5 +133,7 @@ package struct ProxyMetrics: Sendable {
         streamsResumed += other.streamsResumed
         requestsInFlight += other.requestsInFlight
         connections += other.connections
+        requestsWaiting += other.requestsWaiting
+        accessLinesDropped += other.accessLinesDropped
     }
 }

@@ -27,6 +27,7 @@ package final class BackendState: Sendable {
     private let handoffs = Atomic<Int>(0)
     private let leaseEnd = Atomic<UInt64>(0)
     private let restart = Atomic<Bool>(false)
+    private let restartCount = Atomic<Int>(0)
 
     package init(
         _ backend: Backend, meter: BackendMeter = BackendMeter(serial: 0),
@@ -183,6 +184,7 @@ package final class BackendState: Sendable {
 
     /// The engine is another process than before: what it held is gone.
     private func restarted(at now: NIODeadline) {
+        restartCount.wrappingAdd(1, ordering: .relaxed)
         meter.cacheValidSince = now.uptimeNanoseconds
         meter.budget.recover()
         meter.block(until: 0)
@@ -196,7 +198,7 @@ package final class BackendState: Sendable {
     /// Hand-offs of this prefill backend that no decoder has taken yet.
     package var openHandoffs: Int { handoffs.load(ordering: .relaxed) }
 
-    /// A prefill was sent whose KV will be held here.
+    /// A hand-off begins; see ``KVHold``.
     package func handoffBegan() { handoffs.wrappingAdd(1, ordering: .relaxed) }
 
     /// Its KV was taken or freed, or never came to be.
@@ -218,6 +220,9 @@ package final class BackendState: Sendable {
         isDraining && meter.inFlight == 0 && openHandoffs == 0
             && leaseEnd.load(ordering: .relaxed) <= now.uptimeNanoseconds
     }
+
+    /// How often the engine came back as another process.
+    package var restarts: Int { restartCount.load(ordering: .relaxed) }
 
     /// The engine must be restarted before its hand-offs work again: a decoder it was connected to was restarted.
     package var needsRestart: Bool {

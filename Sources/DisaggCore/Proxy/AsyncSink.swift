@@ -37,6 +37,7 @@ final class AsyncSink: ResponseSink {
 
     override func write(_ bytes: ByteBuffer) {
         guard let source else { return }
+        bodyBytes &+= bytes.readableBytes
         if case .stopProducing = source.yield(bytes) { link.pause() }
     }
 

@@ -2,6 +2,7 @@ public import HTTPTypes
 public import Logging
 public import NIOCore
 public import ServiceLifecycle
+internal import Tracing
 
 /// Prefill/decode routing for a server of your own: give it a request, get the answer's head and a body to stream.
 ///
@@ -35,7 +36,11 @@ public final class DisaggRouter: Service, Sendable {
     public func run() async throws {
         do {
             _ = try await core.start()
-            try? await gracefulShutdown()
+            await withDiscardingTaskGroup { group in
+                group.addTask { await self.core.runControlPlane() }
+                try? await gracefulShutdown()
+                group.cancelAll()
+            }
             await core.drain()
         } catch {
             await core.shutDown()
@@ -59,9 +64,11 @@ public final class DisaggRouter: Service, Sendable {
         }
         var headers = HeaderBlock()
         for field in request.headerFields { headers.add(name: field.name.rawName, value: field.value) }
-        let converted = ClientRequest(
+        var traced = ClientRequest(
             method: request.method, target: request.path ?? "/", headers: headers,
             body: body)
+        if core.shared.tracer != nil { traced.trace = ServiceContext.current }
+        let converted = traced
         let index = Int.random(in: 0..<core.loops.count)
         let loop = core.loops[index]
         let eventLoop = core.reactors[index]

@@ -9,7 +9,10 @@ public import ServiceLifecycle
 /// ``ProxySettings/drainTimeout``, and returns.
 public final class DisaggServer: Service, Sendable {
     private let core: ProxyCore
+    private let reloader: Reloader
+    private let adminToken: AdminToken?
     private let onStart: @Sendable (_ http: Endpoint, _ notify: Int?) -> Void
+    private let onAdmin: @Sendable (_ admin: Endpoint) -> Void
 
     /// Creates a server.
     ///
@@ -17,12 +20,37 @@ public final class DisaggServer: Service, Sendable {
     ///   - deployment: the backends, the hand-off and the addresses to listen on.
     ///   - logger: where the server logs.
     ///   - onStart: called when the server accepts clients, with the bound address and the notification port.
-    public init(
+    /// - Throws: ``DisaggError`` where the admin token cannot be read, or the admin listener would be open to others
+    ///   without one, or the access log cannot be opened.
+    public convenience init(
         deployment: Deployment, logger: Logger = Logger(label: "disagg"),
         onStart: @escaping @Sendable (_ http: Endpoint, _ notify: Int?) -> Void = { _, _ in }
     ) throws {
+        try self.init(deployment: deployment, source: nil, logger: logger, onStart: onStart)
+    }
+
+    /// Creates a server whose deployment can be read again.
+    ///
+    /// - Parameters:
+    ///   - source: where the deployment came from; nil where from no file.
+    ///   - onAdmin: called when the admin listener listens, with the bound address.
+    package init(
+        deployment: Deployment, source: DeploymentSource?, logger: Logger,
+        onAdmin: @escaping @Sendable (_ admin: Endpoint) -> Void = { _ in },
+        onStart: @escaping @Sendable (_ http: Endpoint, _ notify: Int?) -> Void
+    ) throws {
+        adminToken = try AdminToken.configured(deployment.proxy.admin)
+        if let admin = deployment.proxy.adminEndpoint { try AdminServer.check(admin, token: adminToken) }
         core = try ProxyCore(deployment: deployment, logger: logger)
+        reloader = Reloader(source: source, core: core)
         self.onStart = onStart
+        self.onAdmin = onAdmin
+    }
+
+    /// Does what `SIGHUP` asks for: opens the access log anew and reads the deployment file again, where there is one.
+    package func hangUp() async {
+        core.accessLog?.reopen()
+        if await reloader.last.file != nil { _ = await reloader.reload() }
     }
 
     /// Serves until graceful shutdown.
@@ -64,10 +92,31 @@ public final class DisaggServer: Service, Sendable {
                 .unavailable,
                 "cannot listen on \(settings.listen): \(reason); choose another address with --port or proxy.listen")
         }
+        let admin: AdminServer?
+        do {
+            admin = try await startAdmin(settings)
+        } catch {
+            await listener.close()
+            throw error
+        }
         onStart(
             Endpoint(host: settings.listen.host, port: listener.port), notifyPort)
-        try? await gracefulShutdown()
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.core.runControlPlane() }
+            group.addTask { await self.reloader.watch() }
+            try? await gracefulShutdown()
+            group.cancelAll()
+        }
         await listener.close()
         await core.drain()
+        // Until the last answer has ended, what goes on can be looked at.
+        await admin?.shutDown()
+    }
+
+    private func startAdmin(_ settings: ProxySettings) async throws -> AdminServer? {
+        guard let endpoint = settings.adminEndpoint else { return nil }
+        let admin = try await AdminServer(endpoint, token: adminToken, core: core, reloader: reloader)
+        onAdmin(Endpoint(host: endpoint.host, port: admin.port))
+        return admin
     }
 }

@@ -16,7 +16,12 @@ final class EngineReports: Sendable {
     private let listener: Listener
 
     /// Creates the listener that the deployment's hand-off needs; nil where it needs none.
-    init?(_ deployment: Deployment, loops: [NIOLoopBound<LoopContext>], reactors: [Reactor], logger: Logger) {
+    ///
+    /// - Parameter registered: hears of the engines that report themselves.
+    init?(
+        _ deployment: Deployment, loops: [NIOLoopBound<LoopContext>], reactors: [Reactor], logger: Logger,
+        registered: @escaping @Sendable ([EngineRegistration]) -> Void
+    ) {
         guard !deployment.backends(.prefill).isEmpty else { return nil }
         let endpoint = deployment.proxy.notify
         let notice: @Sendable (Notification) -> Void = { notification in
@@ -41,6 +46,7 @@ final class EngineReports: Sendable {
                     for (loop, reactor) in zip(loops, reactors) {
                         reactor.execute { loop.value.facts.registered(registrations) }
                     }
+                    registered(registrations)
                 })
         default: return nil
         }

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Logging
 internal import NIOConcurrencyHelpers
 internal import NIOCore
+internal import Tracing
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
 final class ProxyShared: Sendable {
@@ -13,6 +14,8 @@ final class ProxyShared: Sendable {
     /// What conversations left at their decoders; nil where turns are not handed back.
     let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
+    /// What an embedding application bootstrapped; nil where it did not, so that nothing is done for nobody.
+    let tracer = RequestTrace.bootstrapped
 
     init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) {
         self.deployment = deployment
@@ -43,7 +46,15 @@ final class LoopContext: ClientRequestHandler {
     /// Whether a policy wants to know how fast engines are.
     let measuresSpeed: Bool
     var metrics = ProxyMetrics()
+    /// The last requests, for the live page.
+    private(set) var decisions = DecisionRing()
+    /// Nil where requests are not logged.
+    var accessLog: AccessLog?
+    /// The time limits of new requests; a changed deployment file replaces them.
+    var settings: ProxySettings
     var generator = RandomPool()
+    /// When the loop's timer is due; how late it comes is the loop's lag.
+    private var tickDue: NIODeadline?
     /// Reads the other loops' counters; set when the loops stand.
     var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
 
@@ -66,6 +77,7 @@ final class LoopContext: ClientRequestHandler {
         self.reactor = reactor
         self.index = index
         self.shared = shared
+        settings = shared.deployment.proxy
         measuresSpeed = shared.pool.policies.needs.contains(.speed)
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
@@ -90,6 +102,11 @@ final class LoopContext: ClientRequestHandler {
     }
 
     private func advance() {
+        let now = NIODeadline.now()
+        if let tickDue { metrics.loopLag.observe(nanoseconds: (now - tickDue).nanoseconds) }
+        // A repeated task is due one interval after it ended.
+        defer { tickDue = .now() + Self.tickInterval }
+        accessLog?.flush()
         upstream.tick += 1
         for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
         guard upstream.tick % 5 == 0 else { return }
@@ -102,7 +119,6 @@ final class LoopContext: ClientRequestHandler {
                 end(stray.hold)
             }
         }
-        let now = NIODeadline.now()
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
 
@@ -186,20 +202,23 @@ final class LoopContext: ClientRequestHandler {
             passesUnderWay += 1
             pass.start()
             return pass
+        // Probes and scrapes come by the second and are not logged.
         case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
         case .ready: Readiness.answer(loop: self, sink: sink)
-        case .metrics: answerMetrics(sink)
+        case .metrics: answerMetrics(sink, .asked(by: request.headers.first("accept")))
         case .notFound:
-            sink.respond(
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
                 DisaggError(
                     .notFound,
                     "no such path: \(request.path); this proxy serves /v1/completions, /v1/chat/completions, /v1/models, "
                         + "/tokenize, /detokenize, /health, /ready, /version and /metrics"))
         case .methodNotAllowed(let allowed):
-            sink.respond(
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
                 DisaggError(
                     .methodNotAllowed, "\(request.method.rawValue) is not allowed on \(request.path); use \(allowed)"),
-                extraLines: "allow: \(allowed)\r\n")
+                lines: "allow: \(allowed)\r\n")
         }
         return nil
     }
@@ -209,27 +228,65 @@ final class LoopContext: ClientRequestHandler {
     ) -> (any RequestInFlight)? {
         do throws(DisaggError) {
             let generation = try GenerationRequest(endpoint: endpoint, body: request.body)
-            let driver = RequestDriver(loop: self, sink: sink, request: generation, headers: request.headers)
+            let driver = RequestDriver(
+                loop: self, sink: sink, request: generation, headers: request.headers, parent: request.trace)
             requests[ObjectIdentifier(driver)] = driver
             metrics.requestsInFlight += 1
             driver.start()
             return driver
         } catch {
-            sink.respond(error)
+            refuse(request, sink, endpoint: endpoint.rawValue, reason: "invalid-request", error)
             return nil
         }
     }
 
-    private func answerMetrics(_ sink: ResponseSink) {
+    /// Answers a request that comes to no backend.
+    ///
+    /// - Parameter reason: one of a fixed set of words.
+    private func refuse(
+        _ request: ClientRequest, _ sink: ResponseSink, endpoint: String?, reason: String, _ error: DisaggError,
+        lines: String = ""
+    ) {
+        var record = self.record(of: request, endpoint: endpoint, reason: reason)
+        sink.respond(error, extraLines: lines + "x-request-id: \(record.requestID)\r\n")
+        record.status = error.code.statusCode
+        ended(record, sink)
+    }
+
+    /// What is known of a request that is no generation.
+    func record(of request: ClientRequest, endpoint: String?, reason: String) -> RequestRecord {
+        let id = RequestHeadWriter.requestID(request.headers, using: &generator, loop: index)
+        var record = RequestRecord(
+            method: request.method.rawValue, path: String(request.path), endpoint: endpoint, requestID: id,
+            at: NIODeadline.now().uptimeNanoseconds)
+        record.reason = reason
+        record.traceID = TraceParent.traceID(request.headers.first("traceparent"))
+        record.bytesIn = request.body.readableBytes
+        return record
+    }
+
+    /// Counts and logs a request that is no generation.
+    func ended(_ finished: RequestRecord, _ sink: ResponseSink) {
+        var record = finished
+        record.timeline.ended(at: NIODeadline.now().uptimeNanoseconds)
+        record.endedAt = UTCTime.now
+        record.bytesOut = sink.bodyBytes
+        record.handoff = shared.deployment.handoff.rawValue
+        metrics.count(record)
+        accessLog?.add(record)
+    }
+
+    private func answerMetrics(_ sink: ResponseSink, _ format: PrometheusText.Format) {
         guard let collectMetrics else { return sink.respond(status: 200, lines: "", body: ByteBuffer()) }
         let shared = shared
         collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
             switch result {
             case .success(let metrics):
-                let page = PrometheusText.page(metrics, pool: shared.pool, handoff: shared.deployment.handoff)
+                let families = metrics.families(
+                    pool: shared.pool, handoff: shared.deployment.handoff, at: .now())
                 sink.respond(
-                    status: 200, lines: "content-type: text/plain; version=0.0.4; charset=utf-8\r\n",
-                    body: ByteBuffer(string: page))
+                    status: 200, lines: "content-type: \(format.contentType)\r\n",
+                    body: ByteBuffer(string: PrometheusText.page(families, format: format)))
             case .failure(let error):
                 sink.respond(DisaggError(.unavailable, "metrics cannot be read: \(error)"))
             }
@@ -241,6 +298,15 @@ final class LoopContext: ClientRequestHandler {
     }
 
     func passFinished() { passesUnderWay -= 1 }
+
+    /// Counts and logs a finished request.
+    func record(_ finished: RequestRecord) {
+        var record = finished
+        record.endedAt = UTCTime.now
+        metrics.record(record)
+        decisions.add(record)
+        accessLog?.add(record)
+    }
 
     // MARK: Notifications
 
@@ -364,5 +430,6 @@ final class LoopContext: ClientRequestHandler {
         awaitedNotices = [:]
         strays = [:]
         upstream.shutDown()
+        accessLog?.flush()
     }
 }

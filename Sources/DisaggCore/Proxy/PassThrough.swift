@@ -10,6 +10,7 @@ final class PassThrough: RequestInFlight {
     private let request: ClientRequest
     private let heads: RequestHeadWriter
     private let requestID: String
+    private var record: RequestRecord
     private var candidates: [BackendState]
     private var exchange: CollectingExchange?
     private var isOver = false
@@ -18,7 +19,8 @@ final class PassThrough: RequestInFlight {
         self.loop = loop
         self.sink = sink
         self.request = request
-        requestID = RequestHeadWriter.requestID(request.headers, using: &loop.generator, loop: loop.index)
+        record = loop.record(of: request, endpoint: String(request.path), reason: "any-engine")
+        requestID = record.requestID
         heads = RequestHeadWriter(request.headers, requestID: requestID)
         let now = NIODeadline.now()
         let all = loop.shared.pool.decode + loop.shared.pool.prefill
@@ -31,9 +33,10 @@ final class PassThrough: RequestInFlight {
         guard !candidates.isEmpty else {
             finish()
             let reason = lastFailure.map { ": \($0)" } ?? ""
-            return sink.respond(
+            sink.respond(
                 DisaggError(.unavailable, "no engine can be reached\(reason)"),
                 extraLines: "x-request-id: \(requestID)\r\n")
+            return ended(status: 503)
         }
         ask(candidates.removeFirst(), fresh: false)
     }
@@ -54,8 +57,12 @@ final class PassThrough: RequestInFlight {
                     framing: answer.head.scanned.framing == .none ? .none : .length(answer.body.readableBytes))
                 if answer.body.readableBytes > 0 { sink.write(answer.body) }
                 sink.end()
+                record.decode = backend.backend.id
+                ended(status: answer.head.status)
             case .failure(.staleConnection): ask(backend, fresh: true)
-            case .failure(let failure): tryNext(lastFailure: failure)
+            case .failure(let failure):
+                record.retries += 1
+                tryNext(lastFailure: failure)
             }
         }
         self.exchange = exchange
@@ -75,10 +82,17 @@ final class PassThrough: RequestInFlight {
         loop.passFinished()
     }
 
+    private func ended(status: Int) {
+        record.status = status
+        loop.ended(record, sink)
+    }
+
     func clientGone() {
         guard !isOver else { return }
         let open = exchange
         finish()
+        record.clientLeft = true
+        ended(status: 499)
         open?.cancel()
     }
 

@@ -6,6 +6,17 @@ final class ProxyCore: Sendable {
     let shared: ProxyShared
     let reactors: [Reactor]
     let loops: [NIOLoopBound<LoopContext>]
+    /// Changes the pool's membership.
+    let controller: PoolController
+    /// When the proxy was made.
+    let started = NIODeadline.now()
+    /// Nil where requests are not logged.
+    let accessLog: AccessLogFile?
+    private let discovery: Discovery
+    /// Nil where engines do not report themselves.
+    private let registrations: Registrations?
+    /// How often an embedding application's metrics backend hears of the counters.
+    private static let publishInterval = Duration.seconds(1)
     /// Where engines report; nil where the hand-off has no such place.
     private let reports: EngineReports?
     private let monitor: BackendMonitor
@@ -15,6 +26,12 @@ final class ProxyCore: Sendable {
     init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, policies: policies, logger: logger)
         self.shared = shared
+        accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
+        controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
+        discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
+        let registrations =
+            deployment.discovery.pings ? Registrations(deployment: deployment, controller: controller) : nil
+        self.registrations = registrations
         monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
         feeds = try Self.feeds(shared.pool, logger)
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
@@ -27,10 +44,18 @@ final class ProxyCore: Sendable {
             }.wait()
         }
         self.loops = loops
-        reports = EngineReports(deployment, loops: loops, reactors: reactors, logger: logger)
+        reports = EngineReports(deployment, loops: loops, reactors: reactors, logger: logger) {
+            registrations?.heard($0)
+        }
+        let accessLog = accessLog
         for (loop, reactor) in zip(loops, reactors) {
             try reactor.submit {
-                loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, on: reactor) }
+                loop.value.collectMetrics = {
+                    Self.collectMetrics(loops, reactors, accessLog, shared.admission, on: reactor)
+                }
+                loop.value.accessLog = accessLog.map {
+                    AccessLog(file: $0, format: deployment.proxy.accessLog.format)
+                }
             }.wait()
         }
     }
@@ -52,11 +77,57 @@ final class ProxyCore: Sendable {
     }
 
     private static func collectMetrics(
-        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], on reactor: Reactor
+        _ loops: [NIOLoopBound<LoopContext>], _ reactors: [Reactor], _ accessLog: AccessLogFile?,
+        _ admission: AdmissionGate,
+        on reactor: Reactor
     ) -> EventLoopFuture<ProxyMetrics> {
         let parts = zip(loops, reactors).map { loop, reactor in reactor.submit { loop.value.metrics } }
-        return EventLoopFuture.reduce(into: ProxyMetrics(), parts, on: reactor) { $0.add($1) }
+        var start = ProxyMetrics()
+        start.accessLinesDropped = accessLog?.dropped ?? 0
+        start.requestsWaiting = admission.count
+        return EventLoopFuture.reduce(into: start, parts, on: reactor) { $0.add($1) }
     }
+
+    // MARK: The control plane
+
+    /// Finds engines, and tells an embedding application's metrics backend of the counters, until it is cancelled.
+    func runControlPlane() async {
+        await withDiscardingTaskGroup { group in
+            group.addTask { await self.discovery.run() }
+            if let registrations = self.registrations { group.addTask { await registrations.run() } }
+            group.addTask { await self.controller.watchRestarts() }
+            if let bridge = MetricsBridge.bootstrapped {
+                group.addTask {
+                    while let families = try? await self.metricFamilies() {
+                        bridge.publish(families)
+                        do { try await Task.sleep(for: Self.publishInterval) } catch { break }
+                    }
+                    bridge.withdraw()
+                }
+            }
+        }
+        await controller.stop()
+    }
+
+    /// All loops' counters together.
+    func metrics() async throws -> ProxyMetrics {
+        try await Self.collectMetrics(loops, reactors, accessLog, shared.admission, on: reactors[0]).get()
+    }
+
+    /// All metrics with their names.
+    func metricFamilies() async throws -> [MetricFamily] {
+        try await metrics().families(
+            pool: shared.pool, handoff: shared.deployment.handoff, at: .now())
+    }
+
+    /// The last requests of all loops, newest first.
+    func recentRequests(_ count: Int) async -> [RequestRecord] {
+        let all = (try? await forEachLoop { $0.decisions.newestFirst }) ?? []
+        return Array(all.joined().sorted { $0.endedAt > $1.endedAt }.prefix(count))
+    }
+
+    /// Lets requests from now on have other time limits.
+    func use(_ settings: ProxySettings) async { _ = try? await forEachLoop { $0.settings = settings } }
 
     /// Starts timers and the place where engines report.
     ///
@@ -80,7 +151,8 @@ final class ProxyCore: Sendable {
     /// Lets requests under way end, then ends the rest.
     func drain() async {
         _ = try? await forEachLoop { $0.drain() }
-        let deadline = ContinuousClock.now + shared.deployment.proxy.drainTimeout
+        let patience = (try? await forEachLoop { $0.settings.drainTimeout })?.first
+        let deadline = ContinuousClock.now + (patience ?? shared.deployment.proxy.drainTimeout)
         while ContinuousClock.now < deadline {
             let idle = (try? await forEachLoop { $0.isIdle }) ?? []
             if idle.allSatisfy({ $0 }) { break }
@@ -92,6 +164,7 @@ final class ProxyCore: Sendable {
     /// Ends everything; the core cannot be used after it.
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
+        await accessLog?.finish()
         await monitor.stop()
         for feed in feeds { await feed.stop() }
         await reports?.shutdown()

@@ -17,6 +17,7 @@ extension RequestDriver {
         guard ticket != nil else {
             return turnAway("\(loop.shared.admission.count) requests wait already")
         }
+        record.timeline.beginWait(at: Self.now)
         admissionDeadline = loop.upstream.tick + LoopContext.ticks(loop.shared.deployment.admission.queueTimeout)
     }
 
@@ -27,6 +28,7 @@ extension RequestDriver {
         guard admitted else { return }
         self.ticket = nil
         admissionDeadline = nil
+        record.timeline.endWait(at: Self.now)
         begin()
     }
 

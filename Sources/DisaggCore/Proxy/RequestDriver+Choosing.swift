@@ -17,6 +17,7 @@ extension RequestDriver {
 
     /// Begins with the pair that was chosen.
     func begin() {
+        record.timeline.admitted(at: Self.now)
         let alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }

@@ -6,6 +6,7 @@ extension RequestDriver {
     func clientGone() {
         guard !isOver else { return }
         loop.metrics.clientsGone += 1
+        record.clientLeft = true
         if status == 0 { status = 499 }
         perform(machine.clientGone())
     }
@@ -69,7 +70,7 @@ extension RequestDriver {
     }
 
     private func noticesTimedOut() {
-        noticeDeadline = nil
+        endNoticeWait()
         loop.metrics.notificationsTimedOut += 1
         loop.shared.logger.warning(
             "notification did not come in time, the decoder computes what is missing",

@@ -15,8 +15,7 @@ extension RequestDriver {
         }
         if !handedOff { giveChunksBack() }
         decodeIsHandedOff = handedOff
-        decodeSent = .now()
-        if let prefillDone { observe(.handoff, since: prefillDone) }
+        record.timeline.decodeSent(at: Self.now)
         let exchange = DecodeExchange(
             driver: self, requestID: requestID, sink: sink,
             merge: continuation?.merge ?? (handedOff ? merge : nil), streamIsOpen: streamIsOpen,
@@ -25,13 +24,18 @@ extension RequestDriver {
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
         enterDecode(decode)
+        let joined = trace?.begin("decode", backend: decode.backend.id) ?? []
         loop.upstream.send(
-            head: heads.head(of: leg, to: decode), body: leg.body, to: decode, fresh: fresh || needsFreshConnections,
+            head: heads.head(of: leg, to: decode, joining: joined), body: leg.body, to: decode,
+            fresh: fresh || needsFreshConnections,
             for: exchange)
     }
 
     private func closeDecode() {
-        guard decodeExchange != nil else { return }
+        guard let exchange = decodeExchange else { return }
+        trace?.end("decode")
+        record.events = exchange.chunks
+        if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
         decode?.leave(tokens: promptTokens)
         loop.shared.admission.roomFreed()
@@ -54,7 +58,7 @@ extension RequestDriver {
 
     func decodeBegan(_ exchange: DecodeExchange) {
         guard exchange === decodeExchange, machine.decode == .sent else { return }
-        if let decodeSent { observe(.decodeFirstByte, since: decodeSent) }
+        record.timeline.decodeAnswered(at: Self.now, succeeded: true)
         decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
         var mayRetry = loop.shared.pool.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }

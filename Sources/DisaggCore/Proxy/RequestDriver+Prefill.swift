@@ -20,18 +20,25 @@ extension RequestDriver {
             }
             prefillExchange = nil
             prefillDeadline = nil
+            let status = (try? result.get())?.head.status
+            trace?.end("prefill")
+            record.timeline.prefillEnded(at: Self.now, succeeded: status.map { $0 < 300 } ?? false)
             prefillEnded(result, at: prefill)
         }
         prefillExchange = exchange
+        record.timeline.prefillSent(at: Self.now)
         prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
         enterPrefill(prefill)
         if loop.measuresSpeed { prefill.meter.prefillBegan(at: NIODeadline.now().uptimeNanoseconds) }
+        let joined = trace?.begin("prefill", backend: prefill.backend.id) ?? []
         loop.upstream.send(
-            head: heads.head(of: leg, to: prefill), body: leg.body, to: prefill, fresh: fresh, for: exchange)
+            head: heads.head(of: leg, to: prefill, joining: joined), body: leg.body, to: prefill, fresh: fresh,
+            for: exchange)
     }
 
     func cancelPrefill() {
         guard let exchange = prefillExchange else { return }
+        record.timeline.prefillEnded(at: Self.now, succeeded: false)
         prefillExchange = nil
         prefillDeadline = nil
         loop.metrics.kvEndings[.cancelled, default: 0] += 1
@@ -86,8 +93,6 @@ extension RequestDriver {
     }
 
     private func prefillAnswered(_ whole: CollectingExchange.Answer, at backend: BackendState) {
-        prefillDone = .now()
-        observe(.prefill, since: started)
         prefillHead = whole.head
         prefillBody = whole.body
         let read = PrefillAnswer(status: whole.head.status, body: whole.body, contextLength: decode?.contextLength)
@@ -193,7 +198,7 @@ extension RequestDriver {
         }
         noticeConnections.append(connection)
         let actions = machine.noticeArrived()
-        if machine.noticesLeft == 0 { noticeDeadline = nil }
+        if machine.noticesLeft == 0 { endNoticeWait() }
         perform(actions)
     }
 }

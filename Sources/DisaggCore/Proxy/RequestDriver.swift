@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import Logging
 internal import NIOCore
+internal import Tracing
 
 /// Serves one generation request: does what its ``HandoffMachine`` says, on one event loop, and tells it what happened.
 final class RequestDriver: RequestInFlight {
@@ -15,7 +16,6 @@ final class RequestDriver: RequestInFlight {
     var request: GenerationRequest
     let heads: RequestHeadWriter
     let requestID: String
-    let started = NIODeadline.now()
     var machine: HandoffMachine
 
     let origin: RequestOrigin
@@ -86,28 +86,38 @@ final class RequestDriver: RequestInFlight {
     /// The loop's tick from which on the finished prefill's KV must not be used.
     var leaseDeadline: Int?
     var pausedSince: Int?
-    var prefillDone: NIODeadline?
-    var decodeSent: NIODeadline?
-    var firstByteSeen = false
+    /// What the log, the metrics and the live page show in the end.
+    var record = RequestRecord()
+    var awaitsNotices = false
+    /// Nil where no tracer was bootstrapped.
+    let trace: RequestTrace?
     var isOver = false
     /// No prefill backend is wanted.
     var isAlone = false
     /// Why, where that was decided beforehand.
     var aloneReason: HandoffReason?
 
-    init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock) {
+    init(
+        loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
+        parent: ServiceContext? = nil
+    ) {
         self.loop = loop
         self.sink = sink
         self.request = request
         requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
-        heads = RequestHeadWriter(headers, requestID: requestID)
+        trace = loop.shared.tracer.map {
+            RequestTrace($0, headers: headers, parent: parent, name: "POST \(request.endpoint.rawValue)")
+        }
+        heads = RequestHeadWriter(headers, requestID: requestID, without: trace?.fieldNames ?? [])
+        record = RequestRecord(request, requestID: requestID, traceParent: headers.first("traceparent"), at: Self.now)
         origin = loop.shared.factsReader.origin(of: headers)
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
         conversation = loop.shared.turns == nil ? nil : Conversation(request, headers)
     }
 
     var handoff: any HandoffProtocol { loop.shared.handoff }
-    var settings: ProxySettings { loop.shared.deployment.proxy }
+    var settings: ProxySettings { loop.settings }
+    static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
 
     // MARK: Doing what the machine says
 
@@ -121,6 +131,8 @@ final class RequestDriver: RequestInFlight {
         if actions.contains(.breakStream) { breakStream() }
         if actions.contains(.awaitNotices) {
             openStreamEarly()
+            awaitsNotices = true
+            record.timeline.beginWait(at: Self.now)
             noticeDeadline = loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout)
         }
         if actions.contains(.retryPair) { retryPair() }
@@ -148,22 +160,29 @@ final class RequestDriver: RequestInFlight {
         sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n\(pause)")
     }
 
-    func observe(_ stage: ProxyMetrics.Stage, since: NIODeadline) {
-        loop.metrics.stages[stage.rawValue].observe(nanoseconds: (NIODeadline.now() - since).nanoseconds)
-    }
+    func sawFirstByte() { record.timeline.firstByte(at: Self.now) }
 
-    func sawFirstByte() {
-        guard !firstByteSeen else { return }
-        firstByteSeen = true
-        observe(.firstByte, since: started)
+    /// All notifications came, or their time is over.
+    func endNoticeWait() {
+        noticeDeadline = nil
+        guard awaitsNotices else { return }
+        awaitsNotices = false
+        record.timeline.endWait(at: Self.now)
     }
 
     private func finish() {
         guard !isOver else { return }
         isOver = true
-        observe(.total, since: started)
-        loop.metrics.requests[
-            .init(endpoint: request.endpoint.rawValue, status: status, reason: reason), default: 0] += 1
+        record.timeline.ended(at: Self.now)
+        record.status = status
+        record.reason = reason.rawValue
+        record.handoff = loop.shared.deployment.handoff.rawValue
+        record.prefill = decodeIsHandedOff || reason == .disaggregated ? prefill?.backend.id : nil
+        record.decode = decode?.backend.id
+        record.retries = retriesMade
+        record.bytesOut = sink.bodyBytes
+        loop.record(record)
+        trace?.end(record)
         for id in ids { loop.forgetNotices(id) }
         letGo()
         loop.finished(self)

@@ -10,8 +10,12 @@ struct RequestHeadWriter {
 
     /// Renders the shared fields.
     ///
-    /// - Parameter requestID: value of `X-Request-Id`; engines take it as the id of their answer.
-    init(_ headers: HeaderBlock, requestID: String) {
+    /// - Parameters:
+    ///   - requestID: value of `X-Request-Id`; engines take it as the id of their answer.
+    ///   - names: fields that each leg gets its own of, in lower case.
+    init(_ headers: HeaderBlock, requestID: String, without names: [String] = []) {
+        var headers = headers
+        if !names.isEmpty { headers.remove(names) }
         var lines = ByteBuffer()
         lines.reserveCapacity(headers.byteCount + requestID.utf8.count + 64)
         headers.writeForwarded(to: &lines, where: HeaderPolicy.forwardsRequestField)
@@ -24,8 +28,13 @@ struct RequestHeadWriter {
     }
 
     /// The head of a hand-off's leg.
-    func head(of leg: LegRequest, to backend: BackendState) -> ByteBuffer {
+    ///
+    /// - Parameter trace: the fields by which the engine joins the leg's trace.
+    func head(
+        of leg: LegRequest, to backend: BackendState, joining trace: [(name: String, value: String)] = []
+    ) -> ByteBuffer {
         var lines = ByteBuffer()
+        for field in trace { lines.writeString("\(field.name): \(field.value)\r\n") }
         if let id = leg.requestID { lines.writeString("x-request-id: \(id)\r\n") }
         if let rank = leg.dataParallelRank { lines.writeString("x-data-parallel-rank: \(rank)\r\n") }
         if let prefiller = leg.prefiller { lines.writeString("x-prefiller-host-port: \(prefiller)\r\n") }

@@ -29,7 +29,7 @@ final class NameResolver {
             }
     }
 
-    private static func lookUp(_ host: String, _ port: Int) -> [SocketAddress] {
+    static func lookUp(_ host: String, _ port: Int) -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?

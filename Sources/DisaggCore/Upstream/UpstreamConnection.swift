@@ -237,6 +237,7 @@ package final class UpstreamConnection: StreamSocket {
     private func complete(leftover: Int) {
         guard phase == .body else { return }
         let exchange = take()
+        exchange?.chunks = chunks.chunks
         phase = .idle
         reactor.exchanges -= 1
         releaseReads()

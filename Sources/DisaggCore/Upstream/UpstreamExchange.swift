@@ -80,6 +80,8 @@ package class UpstreamExchange {
     package final private(set) var isPaused = false
     /// The loop's tick at the last byte; see ``LoopContext/tick``.
     package final var lastActivity = 0
+    /// Chunks of the answer's body, known at its end; 0 where it was not chunked.
+    package final var chunks = 0
     final weak var connection: UpstreamConnection?
     final var isCancelled = false
     /// The request went out on a connection.

@@ -24,6 +24,8 @@ package struct ChunkScanner: Sendable {
     private var tail: UInt32 = 0
     /// Offset in the bytes last scanned after which no event is cut: the end of a chunk whose payload ends an event.
     package private(set) var eventBoundary = 0
+    /// Chunks that ended so far. Engines send each event of a stream as a chunk of its own.
+    package private(set) var chunks = 0
     /// Bytes of trailers or of one chunk's extension seen; bounded, for they have no use here.
     private var overhead = 0
 
@@ -43,6 +45,7 @@ package struct ChunkScanner: Sendable {
                 payload(chunk)
                 noteTail(bytes, chunk)
                 index = chunk.upperBound &+ 2
+                chunks &+= 1
                 if endsEvent { eventBoundary = index }
                 continue
             }
@@ -60,7 +63,10 @@ package struct ChunkScanner: Sendable {
                 let endsChunk = state == .dataLineFeed
                 guard step(bytes[index]) else { return .malformed }
                 index += 1
-                if endsChunk, endsEvent { eventBoundary = index }
+                if endsChunk {
+                    chunks &+= 1
+                    if endsEvent { eventBoundary = index }
+                }
                 if state == .done { return .complete(consumed: index) }
             }
         }

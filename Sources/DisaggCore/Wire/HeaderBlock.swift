@@ -38,6 +38,22 @@ package struct HeaderBlock: Sendable {
         }
     }
 
+    /// The value of the first field with a name, upper case folded.
+    package func value(named name: String) -> String? {
+        let wanted = name.lowercased()
+        return bytes.withUnsafeReadableBytes { raw in
+            fields.first { String(decoding: raw[$0.name], as: UTF8.self).lowercased() == wanted }
+                .map { String(decoding: raw[$0.value], as: UTF8.self) }
+        }
+    }
+
+    /// Forgets the fields with these names, given in lower case.
+    package mutating func remove(_ names: [String]) {
+        bytes.withUnsafeReadableBytes { raw in
+            fields.removeAll { names.contains(String(decoding: raw[$0.name], as: UTF8.self).lowercased()) }
+        }
+    }
+
     /// What `body` makes of the value of the first field with that name, given in lower case; nil where there is none.
     package func withValue<Result>(of name: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result? {
         bytes.withUnsafeReadableBytes { raw in

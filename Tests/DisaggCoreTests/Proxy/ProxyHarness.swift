@@ -1,3 +1,4 @@
+import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
@@ -82,12 +83,16 @@ final class ProxyHarness: Sendable {
     let proxy: RawHTTPClient
     let direct: RawHTTPClient
     let notifyPort: Int?
+    /// The admin listener, where the settings enable it.
+    let admin: RawHTTPClient
+    let server: DisaggServer
     private let senders: NIOLockedValueBox<[NotificationSender]>
     private let serving: Task<Void, any Error>
 
     init(
         _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
-        settings: (inout Deployment) -> Void = { _ in }
+        settings: (inout Deployment) -> Void = { _ in },
+        source: (Deployment) throws -> DeploymentSource? = { _ in nil }
     ) async throws {
         self.topology = topology
         let senders = NIOLockedValueBox<[NotificationSender]>([])
@@ -151,12 +156,18 @@ final class ProxyHarness: Sendable {
         deployment.proxy.notify = Endpoint(host: "localhost", port: 0)
         deployment.proxy.threads = 2
         deployment.proxy.drainTimeout = .seconds(5)
+        deployment.proxy.admin.isEnabled = false
         // In turn, so that a test knows which engine is next.
         for role in BackendRole.allCases { deployment.routing[role].policy = .roundRobin }
         settings(&deployment)
         self.deployment = deployment
         let (started, continuation) = AsyncStream<(Int, Int?)>.makeStream()
-        let server = try DisaggServer(deployment: deployment) { continuation.yield(($0.port, $1)) }
+        let adminPort = NIOLockedValueBox(0)
+        let server = try DisaggServer(
+            deployment: deployment, source: source(deployment), logger: Logger(label: "test"),
+            onAdmin: { admin in adminPort.withLockedValue { $0 = admin.port } }
+        ) { continuation.yield(($0.port, $1)) }
+        self.server = server
         serving = Task { try await server.run() }
         var ports: (Int, Int?) = (0, nil)
         for await value in started {
@@ -164,6 +175,7 @@ final class ProxyHarness: Sendable {
             break
         }
         proxy = RawHTTPClient(port: ports.0)
+        admin = RawHTTPClient(port: adminPort.withLockedValue { $0 })
         notifyPort = ports.1
         if topology.handoff == .lmcacheMP, let port = ports.1 {
             for engine in prefill { try await engine.report(to: Endpoint(host: "localhost", port: port)) }
@@ -238,9 +250,10 @@ final class ProxyHarness: Sendable {
 /// Runs a test's body with a harness and shuts everything down after it.
 func withProxy(
     _ topology: Topology, configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
-    settings: (inout Deployment) -> Void = { _ in }, _ body: (ProxyHarness) async throws -> Void
+    settings: (inout Deployment) -> Void = { _ in },
+    source: (Deployment) throws -> DeploymentSource? = { _ in nil }, _ body: (ProxyHarness) async throws -> Void
 ) async throws {
-    let harness = try await ProxyHarness(topology, configure: configure, settings: settings)
+    let harness = try await ProxyHarness(topology, configure: configure, settings: settings, source: source)
     do {
         try await body(harness)
         await harness.shutdown()

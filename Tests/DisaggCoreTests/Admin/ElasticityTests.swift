@@ -1,0 +1,165 @@
+import Testing
+
+@testable import DisaggCore
+
+@Suite("Backends come and go under load", .serialized, .timeLimit(.minutes(3)))
+struct ElasticityTests {
+    private let topology = Topology(handoff: .nixl).sized(2, 2)
+
+    /// An engine that is not in the deployment.
+    private func withSpareEngine(
+        _ role: SimulatedEngineConfiguration.Role, handoff: HandoffKind = .nixl,
+        _ body: (SimulatedEngine, Int) async throws -> Void
+    ) async throws {
+        var configuration = SimulatedEngineConfiguration(role: role, handoff: handoff)
+        configuration.maximumModelLength = 300
+        let engine = SimulatedEngine(configuration: configuration)
+        let port = try await engine.start()
+        do {
+            try await body(engine, port)
+            await engine.shutdown()
+        } catch {
+            await engine.shutdown()
+            throw error
+        }
+    }
+
+    @Test("adding, draining, resuming, weighing, changing the role and removing fail no request and lose no KV")
+    func everyChange() async throws {
+        try await withAdminProxy(topology) { harness, admin, _ in
+            try await withSpareEngine(.decode) { spare, port in
+                let load = SteadyLoad(harness)
+                try await load.more()
+
+                let added = try await admin.call(
+                    "POST", "/admin/v1/backends", #"{"role":"decode","url":"http://127.0.0.1:\#(port)","id":"spare"}"#)
+                #expect(added.status == 201)
+                try await load.more()
+                try await eventually {
+                    try await admin.call("GET", "/admin/v1/backends/spare").json?["picks"]?.int ?? 0 > 0
+                }
+
+                for id in ["decode-0", "prefill-0"] {
+                    let drained = try await admin.call("POST", "/admin/v1/backends/\(id)/drain?wait=60s")
+                    #expect(drained.status == 200)
+                    #expect(drained.json?["state"]?.string == "drained")
+                    #expect(drained.json?["in_flight"]?.int == 0)
+                    #expect(drained.json?["open_handoffs"]?.int == 0)
+                    let picks = drained.json?["picks"]?.int
+                    try await load.more()
+                    let later = try await admin.call("GET", "/admin/v1/backends/\(id)")
+                    #expect(later.json?["picks"]?.int == picks)
+                    #expect(try await admin.call("POST", "/admin/v1/backends/\(id)/resume").status == 200)
+                    try await eventually {
+                        try await load.more(6)
+                        return try await admin.call("GET", "/admin/v1/backends/\(id)").json?["picks"]?.int != picks
+                    }
+                }
+
+                #expect(
+                    try await admin.call("PUT", "/admin/v1/backends/spare/weight", #"{"weight":0.25}"#).json?["weight"]?
+                        .double == 0.25)
+                try await load.more()
+
+                let changed = try await admin.call(
+                    "PUT", "/admin/v1/backends/decode-1/role?wait=60s", #"{"role":"prefill"}"#)
+                #expect(changed.status == 200)
+                #expect(changed.json?["role"]?.string == "prefill")
+                #expect(changed.json?["state"]?.string == "up")
+                #expect(try await admin.ids("prefill").sorted() == ["decode-1", "prefill-0", "prefill-1"])
+                try await eventually {
+                    try await load.more(6)
+                    return try await admin.call("GET", "/admin/v1/backends/decode-1").json?["picks"]?.int ?? 0 > 0
+                }
+
+                let removed = try await admin.call("DELETE", "/admin/v1/backends/prefill-1?wait=60s")
+                #expect(removed.status == 200)
+                #expect(removed.json?["state"]?.string == "removed")
+                #expect(try await admin.call("GET", "/admin/v1/backends/prefill-1").isOpenAIError(404))
+                try await load.more()
+
+                await load.expectNoFailure()
+                try await harness.settles()
+                try await harness.expectClean()
+                #expect(try await spare.ledger().isClean)
+                #expect(try await harness.metric("disagg_kv_leases_leaked_total") == "0")
+            }
+        }
+    }
+
+    @Test("the last backend of a role is not taken away unless that is forced")
+    func lastBackend() async throws {
+        try await withAdminProxy(Topology(handoff: .nixl)) { _, admin, _ in
+            for (method, path, body) in [
+                ("POST", "/admin/v1/backends/decode-0/drain", nil), ("DELETE", "/admin/v1/backends/prefill-0", nil),
+                ("PUT", "/admin/v1/backends/decode-0/role", #"{"role":"prefill"}"#),
+            ] as [(String, String, String?)] {
+                let refused = try await admin.call(method, path, body)
+                #expect(refused.isOpenAIError(409))
+                #expect(refused.json?["error"]?["message"]?.string?.contains("force") == true)
+            }
+            #expect(try await admin.states() == ["prefill-0": "up", "decode-0": "up"])
+            #expect(try await admin.call("DELETE", "/admin/v1/backends/decode-0?force=true").status == 200)
+            #expect(try await admin.ids("decode").isEmpty)
+        }
+    }
+
+    @Test("an edited deployment file is taken over under load without a failed request")
+    func reload() async throws {
+        try await withAdminProxy(topology, isReloadable: true) { harness, admin, directory in
+            let load = SteadyLoad(harness)
+            try await load.more()
+            var next = harness.deployment
+            next.decode.urls.removeFirst()
+            next.prefill.urls.reverse()
+            next.proxy.prefillTimeout = .seconds(77)
+            try directory.write(DeploymentWriter.yaml(next), to: "deployment.yaml")
+            await harness.server.hangUp()
+            let outcome = try await admin.call("GET", "/admin/v1/reload")
+            #expect(outcome.json?["applied"]?.bool == true)
+            #expect(outcome.json?["leaving"]?.elements.compactMap(\.string) == ["decode-0"])
+            #expect(outcome.json?["added"]?.elements.isEmpty == true)
+            #expect(outcome.json?["changed"]?.elements.compactMap(\.string) == ["proxy.prefillTimeout"])
+            try await eventually { try await admin.ids("decode") == ["decode-1"] }
+            try await load.more()
+            // And back: the engine comes under the first free name.
+            try directory.write(DeploymentWriter.yaml(harness.deployment), to: "deployment.yaml")
+            #expect(try await admin.call("POST", "/admin/v1/reload").status == 200)
+            #expect(try await admin.ids("decode").sorted() == ["decode-0", "decode-1"])
+            try await load.more()
+            await load.expectNoFailure()
+            try await harness.settles()
+            try await harness.expectClean()
+        }
+    }
+
+    @Test("a watched file is taken over by itself")
+    func watchedDeployment() async throws {
+        try await withAdminProxy(topology, isReloadable: true, isWatched: true) { harness, admin, directory in
+            var next = harness.deployment
+            next.decode.urls.removeLast()
+            try directory.write(DeploymentWriter.yaml(next), to: "deployment.yaml")
+            try await eventually { try await admin.ids("decode") == ["decode-0"] }
+        }
+    }
+
+    @Test(
+        "a file that is wrong, or wants what only a restart can do, changes nothing and says why",
+        arguments: [
+            ("prefill: {port: 81OO}\n", "81OO"), ("handoff: lmcache\n", "cannot be changed while the proxy runs"),
+            ("decode: {replicas: 0}\n", "replicas"),
+        ])
+    func refusedReload(yaml: String, reason: String) async throws {
+        try await withAdminProxy(Topology(handoff: .nixl), isReloadable: true) { harness, admin, directory in
+            try directory.write(yaml, to: "deployment.yaml")
+            let refused = try await admin.call("POST", "/admin/v1/reload")
+            #expect(refused.isOpenAIError(409))
+            #expect(refused.json?["error"]?["message"]?.string?.contains(reason) == true, "\(refused.body)")
+            let outcome = try await admin.call("GET", "/admin/v1/reload")
+            #expect(outcome.json?["applied"]?.bool == false)
+            #expect(outcome.json?["error"]?.string?.contains(reason) == true)
+            #expect(try await admin.states() == ["prefill-0": "up", "decode-0": "up"])
+            try await harness.expectRight("/v1/completions", ProxyHarness.completion("after a refused file"))
+        }
+    }
+}
