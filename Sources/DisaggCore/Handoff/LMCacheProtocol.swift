@@ -42,7 +42,7 @@ package struct LMCacheProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
-        var splice = LegRewriting.prefill
+        var splice = LegRewriting.prefill(for: request)
         if firstToken == .prefill {
             splice.set("return_token_ids", literal: "true")
             // An end of sequence as first token would break the client's minimum.
@@ -89,7 +89,7 @@ package struct LMCacheProtocol: HandoffProtocol {
             splice.remove("min_tokens")
             return taggedLeg(request, path: .completions, splice)
         }
-        return taggedLeg(request, path: request.endpoint, LegRewriting.prefill)
+        return taggedLeg(request, path: request.endpoint, LegRewriting.prefill(for: request))
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {

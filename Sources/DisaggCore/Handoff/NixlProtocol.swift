@@ -20,16 +20,10 @@ package struct NixlProtocol: HandoffProtocol {
         release: .rejectedDecode, decodeMayBeRepeated: false, checksDecoderFirst: true)
 
     /// What asks a NIXL prefill engine to keep its blocks for a remote decoder.
-    private static let prefill: JSONSplice = {
-        var splice = LegRewriting.prefill
-        splice.set(
-            "kv_transfer_params",
-            literal: """
-                {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
-                "remote_host":null,"remote_port":null}
-                """)
-        return splice
-    }()
+    private static let prefillParameters: StaticString = """
+        {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
+        "remote_host":null,"remote_port":null}
+        """
 
     package init() {}
 
@@ -37,12 +31,14 @@ package struct NixlProtocol: HandoffProtocol {
         if let reason = LegRewriting.commonReason(request) { return reason }
         if request.promptShape == .many { return .promptList }
         // The children of n > 1 share one parameters object: vLLM #43509.
-        if request.choices != 1 || (request.members.int("best_of") ?? 1) > 1 { return .severalChoices }
+        if request.choices != 1 || (request.sampling.int("best_of") ?? 1) > 1 { return .severalChoices }
         return nil
     }
 
     package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
-        LegRequest(path: request.endpoint.rawValue, body: Self.prefill.apply(to: request.body, request.table))
+        var splice = LegRewriting.prefill(for: request)
+        splice.set("kv_transfer_params", literal: Self.prefillParameters)
+        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
     package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {

@@ -21,7 +21,7 @@ package struct PlainProtocol: HandoffProtocol {
     package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
         LegRequest(
             path: request.endpoint.rawValue,
-            body: LegRewriting.prefill.apply(to: request.body, request.table))
+            body: LegRewriting.prefill(for: request).apply(to: request.body, request.table))
     }
 
     package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? { nil }
