@@ -1,5 +1,3 @@
-internal import Glibc
-
 extension Deployment {
     /// Reads a deployment file.
     ///
@@ -8,13 +6,10 @@ extension Deployment {
     ///   keys, wrong types, values out of range, contradictions.
     public init(contentsOf path: String) throws(DeploymentError) {
         let text: String
-        switch Self.read(path, limit: YAMLParser.maximumBytes) {
-        case .success(let bytes):
-            guard let valid = String(validating: bytes, as: UTF8.self) else {
-                throw DeploymentError(fileName: path, reason: "not UTF-8 text")
-            }
-            text = valid
-        case .failure(let error): throw error
+        do throws(ConfigFile.Failure) {
+            text = try ConfigFile.text(path, limit: YAMLParser.maximumBytes)
+        } catch {
+            throw DeploymentError(fileName: path, reason: error.description)
         }
         try self.init(yaml: text, fileName: path)
     }
@@ -39,27 +34,5 @@ extension Deployment {
             throw DeploymentError(fileName: fileName, problems: read.reader.problems)
         }
         self = read.deployment
-    }
-
-    private static func read(_ path: String, limit: Int) -> Result<[UInt8], DeploymentError> {
-        func failure(_ code: Int32) -> Result<[UInt8], DeploymentError> {
-            .failure(DeploymentError(fileName: path, reason: "cannot be read: \(String(cString: strerror(code)))"))
-        }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return failure(errno) }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        // One byte over the limit is enough for the parser to refuse the text.
-        while bytes.count <= limit {
-            let count = Glibc.read(descriptor, &buffer, buffer.count)
-            if count == 0 { break }
-            guard count > 0 else {
-                if errno == EINTR { continue }
-                return failure(errno)
-            }
-            bytes += buffer[..<count]
-        }
-        return .success(bytes)
     }
 }

@@ -1,7 +1,7 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
+        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
     ]
     package static let groupKeys = [
         "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
@@ -26,6 +26,7 @@ package struct DeploymentReader {
         reader.members(of: root, at: "", known: Self.rootKeys) { reader, key, node, path in
             switch key {
             case "model": reader.string(node, at: path).map { deployment.model = $0 }
+            case "modelConfig": reader.string(node, at: path).map { deployment.modelConfiguration = $0 }
             case "handoff": reader.choice(node, at: path, of: HandoffKind.self).map { deployment.handoff = $0 }
             case "firstToken":
                 reader.choice(node, at: path, of: FirstTokenSource.self).map { deployment.firstToken = $0 }
@@ -41,9 +42,14 @@ package struct DeploymentReader {
             default: break
             }
         }
+        do throws(ModelConfigurationFile.Failure) {
+            deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
+        } catch {
+            reader.note(error.description, at: deployment.modelConfiguration == nil ? "model" : "modelConfig")
+        }
         // MLA models store on one rank whatever the file leaves out; a proxy that waits for more would wait for ever.
         deployment.lmcache.storesOnFirstRankOnly =
-            storesOnFirstRankOnly ?? (KVCacheShape.named(deployment.model)?.isLatent ?? false)
+            storesOnFirstRankOnly ?? (deployment.modelShape?.isLatent ?? false)
         DeploymentChecks.run(deployment, &reader)
         self.deployment = deployment
     }

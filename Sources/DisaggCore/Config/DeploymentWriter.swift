@@ -5,6 +5,9 @@ package enum DeploymentWriter {
         var lines = [
             "# The deployment as it was resolved: every field is written out, defaults included.",
             "model: \(YAMLText.scalar(deployment.model))",
+        ]
+        if let file = deployment.modelConfiguration { lines.append("modelConfig: \(YAMLText.scalar(file))") }
+        lines += [
             "handoff: \(YAMLText.scalar(deployment.handoff.rawValue))",
             "firstToken: \(deployment.firstToken.rawValue)",
             "engine: \(deployment.engine.rawValue)",

@@ -9,8 +9,8 @@ package enum LMCacheFile {
 
     /// Bytes of one chunk in one rank of the deployment's engines, nil where the model is not known.
     package static func chunkBytes(_ deployment: Deployment) -> Int? {
-        KVCacheShape.named(deployment.model).map {
-            $0.bytesPerToken(
+        deployment.modelShape.map {
+            $0.kvBytesPerToken(
                 tensorParallel: deployment.prefill.tensorParallel, pipelineParallel: deployment.prefill.pipelineParallel
             ) * deployment.lmcache.chunkSize
         }

@@ -30,7 +30,12 @@ package struct LaunchRequest: Sendable, Hashable {
             if let speed { deployment.simulator.speed = speed }
             if let model {
                 deployment.model = model
-                if KVCacheShape.named(model)?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
+                do throws(ModelConfigurationFile.Failure) {
+                    deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
+                } catch {
+                    throw DeploymentError(fileName: "--model \(model)", reason: error.description)
+                }
+                if deployment.modelShape?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
             }
             deployment.shiftPorts(by: portOffset)
             try deployment.validate(fileName: "\(source), after the command line's changes")

@@ -4,6 +4,10 @@
 public struct Deployment: Sendable, Hashable {
     /// The model's name or path, textually the same on every engine (it is part of LMCache's cache keys).
     public var model = "meta-llama/Llama-3.1-8B-Instruct"
+    /// The model's `config.json`, where the built-in table does not know the model; nil otherwise.
+    public var modelConfiguration: String?
+    /// The shape that ``modelConfiguration``, or the model's own folder, gave when the deployment was read.
+    public var configuredShape: ModelShape?
     /// The hand-off protocol.
     public var handoff = HandoffKind.lmcache
     /// Who samples the first token; read by the `lmcache` hand-off only.
@@ -23,6 +27,9 @@ public struct Deployment: Sendable, Hashable {
 
     /// Creates a 1p1d deployment with the defaults.
     public init() {}
+
+    /// The model's sizes: from its `config.json`, else from the built-in table; nil where neither knows it.
+    public var modelShape: ModelShape? { configuredShape ?? ModelCatalog.named(model) }
 
     /// The group of one role.
     public func group(_ role: BackendRole) -> EngineGroup { role == .prefill ? prefill : decode }

@@ -37,6 +37,22 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
         return loop
     }
 
+    /// The id of ours inside an engine's own, such as `cmpl-<id>-0-<8 hex>`; nil where there is none.
+    ///
+    /// Source: vLLM 0.33.0 `completion/serving.py` 147 and 183, `v1/engine/input_processor.py` 354-371.
+    package static func find(in engineID: String) -> String? {
+        var run: [UInt8] = []
+        for byte in engineID.utf8 {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): run.append(byte)
+            default:
+                if run.count == length { return String(decoding: run, as: UTF8.self) }
+                run = []
+            }
+        }
+        return run.count == length ? String(decoding: run, as: UTF8.self) : nil
+    }
+
     /// Fills the text from `start` to `end` with the value's last hexadecimal digits.
     private static func write(
         _ value: UInt64, to text: UnsafeMutableBufferPointer<UInt8>, _ start: Int, _ end: Int

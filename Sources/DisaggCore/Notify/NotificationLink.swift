@@ -2,13 +2,13 @@ import DequeModule
 import NIOCore
 import NIOPosix
 
-/// The queue and the connection of one ``NotificationSender``. Lives on one event loop and never leaves it.
+/// The queue and the connection of one ``NotificationSender`` or ``PingSender``. Lives on one event loop and never leaves it.
 ///
 /// | state       | leaves it when                                                                          |
 /// |-------------|-----------------------------------------------------------------------------------------|
 /// | idle        | a message is queued → connecting                                                        |
 /// | connecting  | connected → handshaking; refused → waiting                                              |
-/// | handshaking | the peer is a `PULL` → established, the queue is written; closed → waiting              |
+/// | handshaking | the peer has the matching type → established, the queue is written; closed → waiting     |
 /// | established | closed → waiting; what was not written stays queued                                     |
 /// | waiting     | the delay is over → connecting                                                          |
 /// | closed      | never                                                                                   |
@@ -27,6 +27,7 @@ final class NotificationLink {
     /// libzmq's `ZMQ_RECONNECT_IVL`; it adds a random part of the same length.
     private static let reconnectMilliseconds = Int64(100)
 
+    private let local: ZMTP.SocketType
     private let host: String
     private let port: Int
     private let eventLoop: any EventLoop
@@ -36,8 +37,11 @@ final class NotificationLink {
     private var handedOver = 0
     private var shutdownPromises: [EventLoopPromise<Void>] = []
 
-    init(host: String, port: Int, eventLoop: any EventLoop) {
-        self.host = host
+    /// - Parameter local: the sending socket's type.
+    init(local: ZMTP.SocketType, host: String, port: Int, eventLoop: any EventLoop) {
+        self.local = local
+        // As for ZeroMQ, whose sockets are IPv4 only by default.
+        self.host = host == "localhost" ? "127.0.0.1" : host
         self.port = port
         self.eventLoop = eventLoop
     }
@@ -72,7 +76,7 @@ final class NotificationLink {
         bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let handler = ZMTPHandler(local: .push) { link.value.handle($0, channel) }
+                    let handler = ZMTPHandler(local: link.value.local) { link.value.handle($0, channel) }
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }

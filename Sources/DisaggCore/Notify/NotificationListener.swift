@@ -1,7 +1,5 @@
 package import Logging
-import NIOConcurrencyHelpers
 package import NIOCore
-import NIOPosix
 
 /// A prefill rank's word that it has stored a request's KV cache on the decoder.
 package struct Notification: Sendable, Hashable {
@@ -32,29 +30,13 @@ package struct Notification: Sendable, Hashable {
 ///
 /// Source: LMCache 0.5.6 `pd_backend.py` 41 and 67; its senders are `PUSH` sockets with default options.
 package final class NotificationListener: Sendable {
-    /// Most connections at a time. Each prefill rank holds one; the limit bounds memory against strangers.
-    package static let defaultMaximumConnections = 4096
+    /// Most connections at a time. Each prefill rank holds one.
+    package static let defaultMaximumConnections = PeerListener.defaultMaximumConnections
 
-    /// How often another port is tried where the system chose one that is free for IPv4 only.
-    private static let portAttempts = 16
-
-    private enum Phase { case idle, starting, listening, shutDown }
-
-    private struct State {
-        var phase = Phase.idle
-        var servers: [any Channel] = []
-        var peers: [UInt64: any Channel] = [:]
-    }
-
-    private let endpoint: Endpoint
-    private let group: any EventLoopGroup
-    private let maximumConnections: Int
-    private let logger: Logger
-    private let onNotification: @Sendable (Notification) -> Void
-    private let state = NIOLockedValueBox(State())
+    private let listener: PeerListener
 
     /// What has happened so far; readable from anywhere without a lock.
-    package let counters = NotificationCounters()
+    package var counters: NotificationCounters { listener.counters }
 
     /// Creates a listener; ``start()`` opens it.
     ///
@@ -71,133 +53,32 @@ package final class NotificationListener: Sendable {
         logger: Logger,
         onNotification: @escaping @Sendable (Notification) -> Void
     ) {
-        self.endpoint = endpoint
-        self.group = group
-        self.maximumConnections = maximumConnections
-        self.logger = logger
-        self.onNotification = onNotification
+        let counters = NotificationCounters()
+        listener = PeerListener(
+            endpoint: endpoint, group: group, maximumConnections: maximumConnections, logger: logger,
+            counters: counters
+        ) { channel, connection in
+            var logger = logger
+            logger[metadataKey: "disagg.connection"] = "\(connection)"
+            let receiver = ZMTPReceiver(counters: counters, logger: logger) { body in
+                switch ProxyNotif.decode(body) {
+                case .notification(let notif):
+                    onNotification(Notification(requestID: notif.requestID, connection: connection))
+                    return .delivered
+                case .otherType: return .otherType
+                case .malformed: return .malformed
+                }
+            }
+            try channel.pipeline.syncOperations.addHandler(ZMTPHandler(local: .pull, onEvent: receiver.receive))
+        }
     }
 
     /// Binds every address of the endpoint's host with one port and accepts peers from then on.
     ///
     /// - Returns: the port, the chosen one where the endpoint's is 0.
     /// - Throws: ``NotifyError``; nothing is left open then, and `start` may be tried again.
-    package func start() async throws -> Int {
-        try state.withLockedValue { state in
-            switch state.phase {
-            case .idle: state.phase = .starting
-            case .shutDown: throw NotifyError.shutDown
-            case .starting, .listening: throw NotifyError.alreadyStarted
-            }
-        }
-        do {
-            let servers = try await bind()
-            let running = state.withLockedValue { state in
-                guard state.phase == .starting else { return false }
-                state.phase = .listening
-                state.servers = servers
-                return true
-            }
-            guard running else {
-                await Self.close(servers)
-                throw NotifyError.shutDown
-            }
-            return servers.first?.localAddress?.port ?? endpoint.port
-        } catch {
-            state.withLockedValue { if $0.phase == .starting { $0.phase = .idle } }
-            throw error
-        }
-    }
+    package func start() async throws -> Int { try await listener.start() }
 
     /// Stops accepting and closes every connection; returns when all are closed. Calling it again does nothing.
-    package func shutdown() async {
-        let channels = state.withLockedValue { state in
-            state.phase = .shutDown
-            return state.servers + Array(state.peers.values)
-        }
-        await Self.close(channels)
-    }
-
-    private static func close(_ channels: [any Channel]) async {
-        for channel in channels { channel.close(promise: nil) }
-        for channel in channels { try? await channel.closeFuture.get() }
-    }
-
-    private func bind() async throws -> [any Channel] {
-        let endpoint = endpoint
-        let addresses = try await NIOThreadPool.singleton.runIfActive { try ListenAddress.resolve(endpoint) }
-        for attempt in 1... {
-            do {
-                return try await bind(addresses)
-            } catch let error as NotifyError {
-                // With port 0 the system chooses by the first address; the others may have that port in use.
-                guard endpoint.port == 0, error.isPortTaken, attempt < Self.portAttempts else { throw error }
-            }
-        }
-        return []
-    }
-
-    private func bind(_ addresses: [ListenAddress]) async throws -> [any Channel] {
-        var servers: [any Channel] = []
-        for var candidate in addresses {
-            if let port = servers.first?.localAddress?.port { candidate.address.port = port }
-            let failure: NotifyError
-            do {
-                servers.append(try await bootstrap(candidate).bind(to: candidate.address).get())
-                continue
-            } catch let error as IOError {
-                let bound = Endpoint(
-                    host: candidate.address.ipAddress ?? endpoint.host, port: candidate.address.port ?? endpoint.port)
-                if error.isMissingAddress, !candidate.required { continue }
-                failure =
-                    error.isTaken
-                    ? .portTaken(bound)
-                    : error.isMissingAddress ? .foreignAddress(bound) : .bindFailed(bound, reason: "\(error)")
-            } catch let error as NotifyError {
-                failure = error
-            }
-            await Self.close(servers)
-            throw failure
-        }
-        guard !servers.isEmpty else { throw NotifyError.foreignAddress(endpoint) }
-        return servers
-    }
-
-    private func bootstrap(_ candidate: ListenAddress) throws -> ServerBootstrap {
-        guard var bootstrap = ServerBootstrap(validatingGroup: group) else { throw NotifyError.incompatibleGroup }
-        if candidate.address.protocol == .inet6 {
-            let only = ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only)
-            bootstrap = bootstrap.serverChannelOption(only, value: candidate.dualStack ? 0 : 1)
-        }
-        // Peers reconnect in a burst when the proxy restarts.
-        return bootstrap.serverChannelOption(.backlog, value: 1024)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // A rank's machine may vanish without a word; its connection must not hold a place for ever.
-            .childChannelOption(.socketOption(.so_keepalive), value: 1)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
-            }
-    }
-
-    private func accept(_ channel: any Channel) throws {
-        let id = counters.nextConnection()
-        let admitted = state.withLockedValue { state in
-            guard state.phase != .shutDown, state.peers.count < maximumConnections else { return false }
-            state.peers[id] = channel
-            return true
-        }
-        guard admitted else {
-            counters.refuse()
-            logger.debug("refused a notification connection", metadata: ["disagg.limit": "\(maximumConnections)"])
-            throw ChannelError.ioOnClosedChannel
-        }
-        channel.closeFuture.whenComplete { _ in
-            self.state.withLockedValue { state in _ = state.peers.removeValue(forKey: id) }
-        }
-        var logger = logger
-        logger[metadataKey: "disagg.connection"] = "\(id)"
-        let receiver = NotificationReceiver(
-            connection: id, counters: counters, logger: logger, onNotification: onNotification)
-        try channel.pipeline.syncOperations.addHandler(ZMTPHandler(local: .pull, onEvent: receiver.receive))
-    }
+    package func shutdown() async { await listener.shutdown() }
 }

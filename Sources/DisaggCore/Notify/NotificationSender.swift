@@ -26,7 +26,7 @@ package final class NotificationSender: Sendable {
         let eventLoop = group.next()
         self.eventLoop = eventLoop
         self.link = NIOLoopBoundBox.makeBoxSendingValue(
-            NotificationLink(host: host == "localhost" ? "127.0.0.1" : host, port: port, eventLoop: eventLoop),
+            NotificationLink(local: .push, host: host, port: port, eventLoop: eventLoop),
             eventLoop: eventLoop)
     }
 

@@ -45,6 +45,9 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private var freeSlots: [Int] = []
     private var retiredSlots: [Int] = []
     private var mustStop = false
+    private var polling = AdaptivePolling(window: 200_000)
+    /// Requests that are with an engine.
+    var exchanges = 0
     private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Reactor.maximumEvents)
     /// Where sockets are read into; valid until the next read.
     let receiveBuffer: UnsafeMutableRawBufferPointer
@@ -120,7 +123,7 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     /// Runs what is queued, waits for events or the next timer, and deals with what came.
     package func turn() {
         runTasks()
-        let count = epoll_wait(poller, events.baseAddress, CInt(events.count), waitMilliseconds())
+        let count = wait()
         var index = 0
         while index < count {
             let event = events[index]
@@ -141,6 +144,25 @@ package final class Reactor: EventLoop, @unchecked Sendable {
             let now = NIODeadline.now()
             while let task = timers.popDue(at: now) { task() }
         }
+    }
+
+    private func wait() -> CInt {
+        let limit = waitMilliseconds()
+        // With several requests under way the pauses are for other loops' work and the engines'.
+        guard limit != 0, exchanges <= 1 else { return takeEvents(limit) }
+        let start = NIODeadline.now()
+        var count: CInt = 0
+        if polling.isWorthwhile {
+            let end = start + .nanoseconds(polling.window)
+            repeat { count = takeEvents(0) } while count == 0 && .now() < end
+        }
+        if count == 0 { count = takeEvents(limit) }
+        polling.waited((NIODeadline.now() - start).nanoseconds)
+        return count
+    }
+
+    private func takeEvents(_ milliseconds: CInt) -> CInt {
+        epoll_wait(poller, events.baseAddress, CInt(events.count), milliseconds)
     }
 
     private func waitMilliseconds() -> CInt {

@@ -51,6 +51,7 @@ package final class UpstreamConnection: StreamSocket {
         exchange.lastActivity = pool.tick
         wantsPayload = exchange.wantsPayload
         phase = .head
+        reactor.exchanges += 1
         keepAlive = true
         if exchange.isPaused { holdReads() }
         enqueue(head)
@@ -73,6 +74,7 @@ package final class UpstreamConnection: StreamSocket {
     /// Closes the connection.
     func shut() {
         guard phase != .closed else { return }
+        if phase == .head || phase == .body { reactor.exchanges -= 1 }
         phase = .closed
         pool.forget(self)
         close()
@@ -235,6 +237,7 @@ package final class UpstreamConnection: StreamSocket {
         guard phase == .body else { return }
         let exchange = take()
         phase = .idle
+        reactor.exchanges -= 1
         releaseReads()
         if keepAlive, !isOutputClosed, leftover == 0, isOpen {
             becomesIdle()

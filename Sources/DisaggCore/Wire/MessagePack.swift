@@ -67,6 +67,27 @@ package struct MessagePackReader: Sendable {
         return -1
     }
 
+    /// Reads an integer.
+    ///
+    /// - Returns: its value; nil, with nothing read, where the next value is no integer or does not fit.
+    package mutating func readInt() throws(MessagePackError) -> Int? {
+        let start = offset
+        guard start < bytes.count else { throw .truncated }
+        let byte = bytes[start]
+        guard byte <= 0x7F || byte >= 0xE0 || (0xCC...0xD3).contains(byte) else { return nil }
+        guard case .scalar(let size) = try readHeader() else { return nil }
+        try advance(size)
+        guard size > 0 else { return Int(Int8(bitPattern: byte)) }
+        let isSigned = byte >= 0xD0
+        var value = isSigned && bytes[start + 1] >= 0x80 ? UInt64.max : 0
+        for index in start + 1..<offset { value = value << 8 | UInt64(bytes[index]) }
+        guard let number = isSigned ? Int(Int64(bitPattern: value)) : Int(exactly: value) else {
+            offset = start
+            return nil
+        }
+        return number
+    }
+
     private func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
         range.count == text.utf8CodeUnitCount
             && bytes.withUnsafeBytes { ByteBlock.isEqual($0, range.lowerBound, text) }
@@ -152,6 +173,19 @@ package enum MessagePackWriter {
             output.append(0x80 | count)
         } else {
             output.append(contentsOf: [0xDE, 0, count])
+        }
+    }
+
+    /// Appends an integer of 0 or more.
+    package static func append(_ value: Int, to output: inout [UInt8]) {
+        switch value {
+        case ...0x7F: output.append(UInt8(truncatingIfNeeded: max(0, value)))
+        case ...0xFFFF: output.append(contentsOf: [0xCD, UInt8(value >> 8), UInt8(value & 0xFF)])
+        default:
+            output.append(0xCF)
+            for shift in stride(from: 56, through: 0, by: -8) {
+                output.append(UInt8(truncatingIfNeeded: value >> shift))
+            }
         }
     }
 

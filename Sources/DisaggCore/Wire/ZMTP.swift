@@ -29,9 +29,18 @@ package enum ZMTP {
     package enum SocketType: String, Sendable {
         case pull = "PULL"
         case push = "PUSH"
+        case router = "ROUTER"
+        case dealer = "DEALER"
 
         /// The one type that may be at the other end.
-        package var peer: SocketType { self == .pull ? .push : .pull }
+        package var peer: SocketType {
+            switch self {
+            case .pull: .push
+            case .push: .pull
+            case .router: .dealer
+            case .dealer: .router
+            }
+        }
     }
 
     /// The 64 bytes that open a connection: version 3.1, mechanism NULL, not a server.
@@ -124,7 +133,8 @@ package enum ZMTPError: Error, Equatable, CustomStringConvertible {
         case .badFlags(let flags): "expected known frame flags, got 0x\(String(flags, radix: 16))"
         case .malformedCommand: "expected a well-formed command, got one that does not fit its frame"
         case .notReady: "expected READY as the first frame, got another"
-        case .incompatiblePeer: "expected a PUSH at the other end of a PULL, got other socket types"
+        case .incompatiblePeer:
+            "expected a PUSH at the other end of a PULL, a DEALER at that of a ROUTER, got other socket types"
         case .refusedByPeer: "the peer refused the connection with ERROR"
         case .handshakeTimeout: "expected a complete ZMTP handshake in time, got none"
         case .truncated: "the peer closed inside a greeting, a frame or a message"

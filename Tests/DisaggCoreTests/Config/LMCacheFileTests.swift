@@ -57,29 +57,6 @@ struct LMCacheFileTests {
         #expect(LMCacheFile.bufferBytes(deployment, .decode) == (1 << 30) + 5)
     }
 
-    @Test(
-        "bytes a token agree with LMCache's own numbers",
-        arguments: [
-            ("meta-llama/Llama-3.2-1B-Instruct", 32_768), ("meta-llama/Llama-3.2-3B", 114_688),
-            ("Qwen/Qwen2.5-0.5B", 12_288), ("Qwen/Qwen2.5-7B-Instruct", 57_344),
-            ("meta-llama/Llama-3.1-8B-Instruct", 131_072), ("meta-llama/Meta-Llama-3.1-8B", 131_072),
-            ("Qwen/Qwen3-8B", 147_456), ("/models/Qwen3-32B", 262_144), ("Llama-3.1-70B", 327_680),
-            ("deepseek-ai/DeepSeek-V3", 70_272),
-        ])
-    func bytesPerToken(model: String, expected: Int) throws {
-        #expect(try #require(KVCacheShape.named(model)).bytesPerToken() == expected)
-    }
-
-    @Test("ranks share heads, but never split one, and a latent cache is whole on each")
-    func ranks() throws {
-        let llama = try #require(KVCacheShape.named("Llama-3.1-8B"))
-        #expect(llama.bytesPerToken(tensorParallel: 2) == 65_536)
-        #expect(llama.bytesPerToken(tensorParallel: 16) == 131_072 / 8)
-        #expect(llama.bytesPerToken(pipelineParallel: 2) == 65_536)
-        let deepseek = try #require(KVCacheShape.named("DeepSeek-V3"))
-        #expect(deepseek.bytesPerToken(tensorParallel: 8) == 70_272)
-    }
-
     @Test("the legacy file names the same receiver on both sides")
     func legacy() throws {
         var deployment = Deployment()
