@@ -24,8 +24,7 @@ package enum LegRewriting {
     /// Source of each rule: vLLM 0.33.0 `sampling_params.py` 691-704 and `completion/protocol.py` 573-610: a limit below
     /// 1, `min_tokens` above the limit and `stream_options` without `stream` are errors.
     static let prefill: JSONSplice = {
-        var splice = wholeAnswer
-        splice.set("max_tokens", literal: "1")
+        var splice = wholeAnswer(limiting: "max_tokens")
         splice.set("max_completion_tokens", literal: "1", onlyReplacing: true)
         for field in sampledOnly { splice.remove(field) }
         return splice
@@ -55,13 +54,14 @@ package enum LegRewriting {
     /// `/v1/messages` has no `ignore_eos`: vLLM 0.33.0 `anthropic/protocol.py`.
     static func canEndByLength(_ request: GenerationRequest) -> Bool { request.endpoint != .messages }
 
-    /// No stream; no router-only fields.
-    private static let wholeAnswer: JSONSplice = {
+    /// One token, no stream, no router-only fields.
+    private static func wholeAnswer(limiting limit: StaticString?) -> JSONSplice {
         var splice = stripping
+        if let limit { splice.set(limit, literal: "1") }
         splice.set("stream", literal: "false")
         splice.remove("stream_options")
         return splice
-    }()
+    }
 
     /// Members that shape an answer whose only token nobody reads, and members that contradict a limit of one.
     private static let sampledOnly: [StaticString] = [
@@ -72,8 +72,7 @@ package enum LegRewriting {
     ///
     /// Source: vLLM 0.33.0 `openai/responses/serving.py` 541-596.
     private static let responsesPrefill: JSONSplice = {
-        var splice = wholeAnswer
-        splice.set("max_output_tokens", literal: "1")
+        var splice = wholeAnswer(limiting: "max_output_tokens")
         splice.set("store", literal: "false")
         for field in ["background", "min_tokens", "top_logprobs"] as [StaticString] { splice.remove(field) }
         return splice
@@ -84,8 +83,7 @@ package enum LegRewriting {
     ///
     /// Source: vLLM 0.33.0 `anthropic/protocol.py` 207-237, 352-362, `anthropic/serving.py` 658-680.
     private static func messagesPrefill(_ request: GenerationRequest) -> JSONSplice {
-        var splice = wholeAnswer
-        splice.set("max_tokens", literal: "1")
+        var splice = wholeAnswer(limiting: "max_tokens")
         if request.members.equals("thinking", "type", json: "\"enabled\"") { splice.remove("thinking") }
         return splice
     }
@@ -102,7 +100,7 @@ package enum LegRewriting {
             sampling.set("ignore_eos", literal: "true")
             sampling.remove("stop_token_ids")
         }
-        var splice = wholeAnswer
+        var splice = wholeAnswer(limiting: nil)
         let own = request.members.raw("sampling_params") ?? ByteBuffer(string: "{}")
         // What is no object is for the engine to judge.
         if let spliced = sampling.applied(to: own) { splice.set("sampling_params") { $0.write(spliced) } }

@@ -27,7 +27,7 @@ struct EndpointRewritingTests {
                 + #""include":["message.output_text.logprobs"]}"#)
         #expect(
             try Self.prefill(.responses, #"{"input":"a"}"#)
-                == #"{"input":"a","stream":false,"max_output_tokens":1,"store":false}"#)
+                == #"{"input":"a","max_output_tokens":1,"stream":false,"store":false}"#)
     }
 
     @Test("messages: a thinking budget goes with the limit it needs; other thinking stays, it shapes the prompt")
@@ -67,10 +67,10 @@ struct EndpointRewritingTests {
     func endsByLength() throws {
         #expect(
             try Self.prefill(.completions, #"{"prompt":"a","stop_token_ids":[7],"stop":"x"}"#, endsByLength: true)
-                == #"{"prompt":"a","stop":"x","stream":false,"max_tokens":1,"ignore_eos":true}"#)
+                == #"{"prompt":"a","stop":"x","max_tokens":1,"stream":false,"ignore_eos":true}"#)
         #expect(
             try Self.prefill(.responses, #"{"input":"a","ignore_eos":false}"#, endsByLength: true)
-                == #"{"input":"a","ignore_eos":true,"stream":false,"max_output_tokens":1,"store":false}"#)
+                == #"{"input":"a","ignore_eos":true,"max_output_tokens":1,"stream":false,"store":false}"#)
         #expect(
             try Self.prefill(
                 .generate, #"{"token_ids":[1],"sampling_params":{"stop_token_ids":[7]}}"#, endsByLength: true)

@@ -26,21 +26,10 @@ final class HeldPort: Sendable {
 
     init(_ port: Int) async throws {
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = in_port_t(UInt16(port).bigEndian)
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let bound = address
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
         let descriptor = descriptor
         // The listener closes a moment after the engine's death.
-        try await eventually {
-            var address = bound
-            return withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-                }
-            }
-        }
+        try await eventually { address.withSockAddr { bind(descriptor, $0, socklen_t($1)) == 0 } }
     }
 
     deinit { close(descriptor) }

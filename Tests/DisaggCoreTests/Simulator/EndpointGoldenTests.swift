@@ -13,7 +13,7 @@ struct EndpointGoldenTests {
         let fixture = try GoldenTrafficTests.load("\(name).http")
         let lines = fixture.split(separator: "\n", maxSplits: 1)
         let request = GoldenTrafficTests.request(from: String(lines[0]))
-        let captured = try #require(String(lines[1]).firstRange(of: "\n\n").map { String(lines[1])[$0.upperBound...] })
+        let captured = try #require(lines[1].firstRange(of: "\r\n\r\n").map { lines[1][$0.upperBound...] })
         try await withEngine(SimulatedEngineConfiguration(role: .both, handoff: .none)) { _, client in
             let response = try await client.send(
                 request.method, request.path, body: request.body, headers: request.headers)
