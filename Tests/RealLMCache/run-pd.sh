@@ -4,8 +4,9 @@
 #
 # usage: Tests/RealLMCache/run-pd.sh [--channel nixl|mock_memory]
 #
-# Needs Linux, Python 3.10 to 3.12 and about 1.5 GB for a virtual environment under ${TMPDIR:-/tmp}, made once. The packages of
-# LMCache that touch GPUs or cloud stores are not installed: its PD backend does not import them.
+# Needs Linux, Python 3.10 to 3.12 and about 1.5 GB for a virtual environment under ${TMPDIR:-/tmp}, made once; several
+# gigabytes where pip finds no torch for CPUs (TORCH names another requirement for it). The packages of LMCache that touch
+# GPUs or cloud stores are not installed: its PD backend does not import them.
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -P "$here/../.." && pwd)
@@ -19,7 +20,7 @@ while [ $# -gt 0 ]; do
             channel=$1
             ;;
         -h | --help)
-            sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         *)
@@ -35,16 +36,20 @@ folder=${TMPDIR:-/tmp}/disagg-real-lmcache-$(id -u)-$(cksum <"$requirements" | t
 if [ ! -f "$folder/complete" ]; then
     echo "installing LMCache and NIXL into $folder" >&2
     python3 -m venv "$folder"
-    # Without their dependencies: torch alone would bring gigabytes of CUDA libraries, which nothing here uses.
+    # Without their dependencies: they would bring gigabytes of CUDA libraries, which nothing here uses.
     while IFS= read -r package; do
         case $package in
-            lmcache* | nixl* | torch) "$folder/bin/pip" install -q --no-deps "$package" ;;
+            torch)
+                "$folder/bin/pip" install -q --no-deps "${TORCH:-torch==2.13.0+cpu}" ||
+                    "$folder/bin/pip" install -q torch
+                ;;
+            lmcache* | nixl*) "$folder/bin/pip" install -q --no-deps "$package" ;;
             *) printf '%s\n' "$package" >>"$folder/others.txt" ;;
         esac
     done <"$requirements"
     # What torch imports on a CPU.
     printf '%s\n' filelock fsspec jinja2 networkx sympy typing_extensions >>"$folder/others.txt"
-    "$folder/bin/pip" install -q -r "$folder/others.txt"
+    "$folder/bin/pip" install -q --upgrade-strategy only-if-needed -r "$folder/others.txt"
     touch "$folder/complete"
 fi
 

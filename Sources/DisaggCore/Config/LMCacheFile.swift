@@ -30,7 +30,7 @@ package enum LMCacheFile {
         switch deployment.handoff {
         case .lmcache: current(deployment, role, replica)
         case .lmcacheLegacy: legacy(deployment, role, replica)
-        case .nixl, .plain, .none: nil
+        default: nil
         }
     }
 

@@ -29,15 +29,6 @@ package struct PortClaim: Sendable, Hashable {
 }
 
 extension Deployment {
-    /// First side channel port of one replica under the `nixl` hand-off; rank *i* has the *i*-th after it.
-    ///
-    /// vLLM's own base is 5600 (`VLLM_NIXL_SIDE_CHANNEL_PORT`); decoders follow after the prefill engines' ranks.
-    package func sideChannelPort(_ role: BackendRole, replica: Int) -> Int {
-        let group = group(role)
-        let ahead = role == .prefill ? 0 : prefill.endpoints.count * prefill.worldSize
-        return (group.sideChannelPort ?? 5600 + ahead) + replica * group.worldSize
-    }
-
     /// Every port the deployment's own processes listen on; engines given by `urls` run elsewhere and are left out,
     /// but for the ports that the proxy sends prefill engines to.
     package var portClaims: [PortClaim] {
@@ -89,8 +80,21 @@ extension Deployment {
             claim(ports.allocPorts, "PD alloc", "allocPort", explicit: isExplicit ? "alloc" : nil)
         case .nixl:
             let first = sideChannelPort(role, replica: replica)
-            claim((0..<group.worldSize).map { first + $0 }, "NIXL side channel", "sideChannelPort")
-        case .plain, .none: break
+            claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")
+        case .nixlPush, .offloadP2P:
+            let first = sideChannelPort(role, replica: replica)
+            claim((0..<group.sideChannelStep).map { first + $0 }, "side channel", "sideChannelPort")
+        case .mooncake, .sglang:
+            guard role == .prefill else { break }
+            claim([transferAddress(role, replica: replica).bootstrapPort], "bootstrap", "bootstrapPort")
+        case .p2pNCCL:
+            let first = transferAddress(role, replica: replica).zmqPort
+            claim((0..<group.worldSize).map { first + $0 }, "KV", "zmqPort")
+        case .moriio:
+            let address = transferAddress(role, replica: replica)
+            claim([address.handshakePort], "handshake", "handshakePort")
+            claim([address.notifyPort], "notify", "notifyPort")
+        case .lmcacheMP, .trtllm, .llmd, .plain, .none: break
         }
         return claims
     }

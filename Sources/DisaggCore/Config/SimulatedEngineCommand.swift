@@ -19,7 +19,7 @@ package enum SimulatedEngineCommand {
                 "--side-channel-host", endpoint.host,
                 "--side-channel-port", "\(deployment.sideChannelPort(role, replica: replica))",
             ]
-        case .lmcacheLegacy, .plain, .none: break
+        default: break
         }
         arguments += ["--speed", "\(deployment.simulator.speed)"]
         return EngineCommand(

@@ -25,8 +25,9 @@ package enum VLLMCommand {
             // receiver's buffer (LMCache issue 2933).
             arguments += ["--enforce-eager", "--no-enable-prefix-caching"]
         case .plain: arguments += ["--enforce-eager"]
-        case .nixl, .none: break
+        default: break
         }
+        if group.transfer.dataParallel > 1 { arguments += ["--data-parallel-size", "\(group.transfer.dataParallel)"] }
         if let transfer = kvTransferConfig(deployment, role, replica: replica, places: places) {
             arguments += ["--kv-transfer-config", transfer]
         }
@@ -46,14 +47,32 @@ package enum VLLMCommand {
             files.append(.init(path: path, contents: yaml))
             environment["LMCACHE_CONFIG_FILE"] = path
         }
-        if deployment.handoff == .nixl {
-            environment["VLLM_NIXL_SIDE_CHANNEL_HOST"] = group.receiverHost ?? endpoint.host
-            environment["VLLM_NIXL_SIDE_CHANNEL_PORT"] = "\(deployment.sideChannelPort(role, replica: replica))"
-        }
+        environment.merge(transferEnvironment(deployment, role, replica: replica)) { _, own in own }
         environment.merge(group.environment) { _, own in own }
         return EngineCommand(
             name: name, arguments: arguments + group.extraArguments, environment: environment, files: files,
             logFile: places.path("\(name).log"))
+    }
+
+    /// Variables that tell an engine where it offers its KV.
+    private static func transferEnvironment(
+        _ deployment: Deployment, _ role: BackendRole, replica: Int
+    ) -> [String: String] {
+        let group = deployment.group(role)
+        let address = deployment.transferAddress(role, replica: replica)
+        let host = group.receiverHost ?? address.host
+        switch deployment.handoff {
+        case .nixl, .nixlPush:
+            return [
+                "VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": "\(address.sideChannelPort)",
+            ]
+        case .offloadP2P:
+            return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.sideChannelPort)"]
+        case .mooncake: return ["VLLM_MOONCAKE_BOOTSTRAP_PORT": "\(address.bootstrapPort)"]
+        // The engines find each other by the request id, which must reach the connector as it was sent.
+        case .p2pNCCL: return ["VLLM_DISABLE_REQUEST_ID_RANDOMIZATION": "1"]
+        default: return [:]
+        }
     }
 
     /// The GPUs of one engine: the group's own list, or counted from 0 with prefill engines first.
@@ -84,17 +103,57 @@ package enum VLLMCommand {
             }
             return config("LMCacheConnectorV1", kvRole, extra: extra)
         case .nixl:
-            return config("NixlConnector", kvRole, policy: "fail", extra: "\"kv_lease_duration\":30")
+            let options = deployment.handoffOptions
+            let seconds = options.lease.components.seconds
+            let turns =
+                options.bidirectional
+                ? ",\"bidirectional_kv_xfer\":true,\"decoder_kv_blocks_ttl\":\(options.turnLifetime.components.seconds)"
+                : ""
+            return config("NixlConnector", kvRole, policy: "fail", extra: "\"kv_lease_duration\":\(seconds)\(turns)")
         case .plain:
             let path = JSONString.encode(places.path("kv-store"))
             return config("ExampleConnector", kvRole, extra: "\"shared_storage_path\":\(path)")
-        case .none: return nil
+        case .lmcacheMP: return config("LMCacheMPConnector", kvRole)
+        case .nixlPush, .mooncake, .moriio, .p2pNCCL, .offloadP2P:
+            return peerConfig(deployment, role, kvRole, deployment.transferAddress(role, replica: replica))
+        // Started by their own programs, not by `vllm serve`.
+        case .sglang, .trtllm, .llmd, .none: return nil
         }
     }
 
-    private static func config(_ connector: String, _ role: String, policy: String? = nil, extra: String) -> String {
+    /// The connectors whose engines are told each other's address by the proxy.
+    private static func peerConfig(
+        _ deployment: Deployment, _ role: BackendRole, _ kvRole: String, _ address: KVTransferAddress
+    ) -> String {
+        let engineID = ",\"engine_id\":\(JSONString.encode(address.engineID))"
+        let httpPort = deployment.backends(role).first { $0.transfer == address }?.port ?? 0
+        switch deployment.handoff {
+        // Decoders are told the engine id before the prefill engine answers.
+        case .nixlPush: return config("NixlPushConnector", kvRole, policy: "fail", members: engineID)
+        case .mooncake: return config("MooncakeConnector", kvRole)
+        case .moriio:
+            return config(
+                "MoRIIOConnector", kvRole,
+                extra: "\"http_port\":\(httpPort),\"handshake_port\":\(address.handshakePort),"
+                    + "\"notify_port\":\(address.notifyPort),\"host_ip\":\(JSONString.encode(address.host)),"
+                    + "\"read_mode\":\(deployment.handoffOptions.moriioMode == .read)")
+        case .p2pNCCL:
+            return config(
+                "P2pNcclConnector", kvRole, members: ",\"kv_port\":\(address.zmqPort)",
+                extra: "\"http_port\":\"\(httpPort)\",\"send_type\":\"PUT_ASYNC\"")
+        default:
+            return config(
+                "OffloadingConnector", "kv_both",
+                extra: "\"spec_name\":\"TieringOffloadingSpec\",\"cpu_bytes_to_use\":8589934592,"
+                    + "\"secondary_tiers\":[{\"type\":\"p2p\"}]")
+        }
+    }
+
+    private static func config(
+        _ connector: String, _ role: String, policy: String? = nil, members: String = "", extra: String? = nil
+    ) -> String {
         let policy = policy.map { ",\"kv_load_failure_policy\":\"\($0)\"" } ?? ""
-        return "{\"kv_connector\":\"\(connector)\",\"kv_role\":\"\(role)\"\(policy),"
-            + "\"kv_connector_extra_config\":{\(extra)}}"
+        let extra = extra.map { ",\"kv_connector_extra_config\":{\($0)}" } ?? ""
+        return "{\"kv_connector\":\"\(connector)\",\"kv_role\":\"\(role)\"\(members)\(policy)\(extra)}"
     }
 }

@@ -12,6 +12,7 @@ extension FirstTokenMerge {
         for field in ["prompt_token_ids", "token_ids"] as [StaticString] {
             choiceSplice.set(field, literal: "null", onlyReplacing: true)
         }
+        choiceSplice.remove("disaggregated_params")
         if let decode {
             let isWhole = decode.withUnsafeBytes { bytes in
                 let continued = DecodeAnswerPlaces(reading: bytes)
@@ -32,7 +33,7 @@ extension FirstTokenMerge {
             json.write("]")
         }
         splice.set("prompt_token_ids", literal: "null", onlyReplacing: true)
-        splice.set("kv_transfer_params", literal: "null")
+        splice.set("kv_transfer_params", literal: "null", onlyReplacing: true)
         return splice.applied(to: answer.body).map { Array($0.readableBytesView) }
     }
 

@@ -22,6 +22,8 @@ package enum HandoffReason: String, Sendable, CaseIterable {
     case engineTools = "engine-tools"
     /// The prefill could end with a stop token, and this hand-off needs one that ends by its length.
     case prefillMayStop = "prefill-may-stop"
+    /// The endpoint takes no id from its head, and this hand-off's legs find each other by it.
+    case unnamedRequest = "unnamed-request"
     /// Several choices share one seed: which choice gets which numbers is the engine's business.
     case seededChoices = "seeded-choices"
     /// More choices are drawn than are wanted: the engine ranks them.

@@ -16,6 +16,9 @@ internal import NIOCore
 /// | the decoder cannot be connected | a new pair with a fresh id: the KV is at the dead decoder |
 /// | a notification comes after its deadline | a throw-away decode frees what arrived too late |
 ///
+/// The synchronous backend (`pd_backend_mode: sync`) and the asynchronous one speak this same protocol; a decoder with
+/// `pd_role: both` (synchronous only) also has query ports, which the prefill engine probes (`receiver_query_port`).
+///
 /// With ``FirstTokenSource/decode`` the request goes to both legs as it is and the whole API works. With
 /// ``FirstTokenSource/prefill`` the first token comes from the prefill engine and the decoder continues from token ids; a
 /// request whose first token cannot be right this way is served by the decoder alone.
@@ -25,13 +28,16 @@ package struct LMCacheProtocol: HandoffProtocol {
 
     /// Creates the protocol.
     ///
-    /// - Parameter expectedNotices: notifications a prefill sends: one a storing prefill rank, 1 or more.
-    package init(firstToken: FirstTokenSource, expectedNotices: Int) {
+    /// - Parameters:
+    ///   - expectedNotices: notifications a prefill sends: one a storing prefill rank (tensor times pipeline parallel size; for
+    ///     MLA models only rank 0 stores), 1 or more.
+    ///   - fallsBack: whether a decoder serves a request alone whose prefill failed.
+    package init(firstToken: FirstTokenSource, expectedNotices: Int, fallsBack: Bool = true) {
         self.firstToken = firstToken
         rules = HandoffRules(
             prefillMayBeCancelled: false, decodeMayBeCancelledBeforeHead: false, expectedNotices: expectedNotices,
             release: .throwAwayDecode, prefillOutlivesDecoder: false, decodeMayBeRepeated: false,
-            checksDecoderFirst: true)
+            checksDecoderFirst: true, fallsBack: fallsBack)
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
@@ -41,26 +47,31 @@ package struct LMCacheProtocol: HandoffProtocol {
         return firstToken == .prefill ? FirstTokenMerge.reasonToDecodeAlone(request) : nil
     }
 
-    package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
+    package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
         var splice = LegRewriting.prefill(for: request)
         if firstToken == .prefill {
             splice.set("return_token_ids", literal: "true")
             // An end of sequence as first token would break the client's minimum.
             if request.minimumTokens > 0 { splice.set("min_tokens", literal: "1") }
         }
-        let receiver = pair.decode.receiver ?? PDReceiver(host: pair.decode.host, initPorts: [], allocPorts: [])
+        let decode = attempt.pair.decode
+        let receiver = decode.receiver ?? PDReceiver(host: decode.host, initPorts: [], allocPorts: [])
         splice.set("kv_transfer_params") { json in
             json.write(firstToken == .prefill ? "{\"ret_first_tok\":true," : "{")
             json.write(#""disagg_spec":{"req_id":""#)
-            json.write(id.description)
+            json.write(attempt.id.description)
             json.write(#"","receiver_host":"#)
             json.writeJSON(receiver.host)
             json.write(#","receiver_init_port":"#)
             json.writeJSON(receiver.initPorts)
             json.write(#","receiver_alloc_port":"#)
             json.writeJSON(receiver.allocPorts)
+            if !receiver.queryPorts.isEmpty {
+                json.write(#","receiver_query_port":"#)
+                json.writeJSON(receiver.queryPorts)
+            }
             json.write("}")
-            for tag in Self.tags(request) { json.write("," + tag) }
+            for tag in LMCacheTags.members(request) { json.write("," + tag) }
             json.write("}")
         }
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
@@ -70,15 +81,19 @@ package struct LMCacheProtocol: HandoffProtocol {
         firstToken == .prefill ? FirstTokenMerge.judge(answer, for: request) : .ready
     }
 
-    package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
-        guard firstToken == .prefill else {
-            return taggedLeg(request, path: request.endpoint, LegRewriting.stripping)
+    package func decodeLeg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
+    ) -> LegRequest {
+        guard firstToken == .prefill, let answer else {
+            return LMCacheTags.leg(request, path: request.endpoint, LegRewriting.stripping)
         }
-        return taggedLeg(request, path: .completions, FirstTokenMerge.decodeSplice(request, answer: answer))
+        return LMCacheTags.leg(request, path: .completions, FirstTokenMerge.decodeSplice(request, answer: answer))
     }
 
     /// The prompt once more with one token: the decoder retrieves the pages and frees them.
-    package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? {
+    package func releaseLeg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
+    ) -> LegRequest? {
         // Without the prompt's ids the prompt itself goes: its whole chunks are found, only a last part of one is not.
         if firstToken == .prefill, let answer, answer.promptTokens != nil {
             // The pages' keys cover prompt and first token less `skip_last_n_tokens`: any last token finds them.
@@ -87,34 +102,12 @@ package struct LMCacheProtocol: HandoffProtocol {
             splice.set("stream", literal: "false")
             splice.remove("stream_options")
             splice.remove("min_tokens")
-            return taggedLeg(request, path: .completions, splice)
+            return LMCacheTags.leg(request, path: .completions, splice)
         }
-        return taggedLeg(request, path: request.endpoint, LegRewriting.prefill(for: request))
+        return LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill(for: request))
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {
         firstToken == .prefill ? FirstTokenMerge(request, answer: answer) : nil
-    }
-
-    /// A leg for the decoder: the splice applied, with the client's cache tags.
-    private func taggedLeg(
-        _ request: GenerationRequest, path: GenerationRequest.Endpoint, _ splice: JSONSplice
-    ) -> LegRequest {
-        var splice = splice
-        let tags = Self.tags(request)
-        if !tags.isEmpty { splice.set("kv_transfer_params", json: "{" + tags.joined(separator: ",") + "}") }
-        return LegRequest(path: path.rawValue, body: splice.apply(to: request.body, request.table))
-    }
-
-    /// The client's `lmcache.tag.*` members as JSON text, one a member: they are part of the cache key, so both legs need
-    /// them. Other `lmcache.*` members are dropped: `lmcache.skip_save` would keep the KV and its notification from coming.
-    ///
-    /// Source: LMCache 0.5.6 `integration/vllm/utils.py` 130-151.
-    private static func tags(_ request: GenerationRequest) -> [String] {
-        var tags: [String] = []
-        request.members.json("kv_transfer_params")?.forEachMember { name, value in
-            if name.hasPrefix("lmcache.tag.") { tags.append(JSONString.encode(name) + ":" + value.rawString) }
-        }
-        return tags
     }
 }

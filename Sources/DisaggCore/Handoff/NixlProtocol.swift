@@ -6,6 +6,12 @@ internal import NIOCore
 /// holds the blocks under a lease (30 s) until the decoder has read them. Source: vLLM 0.33.0
 /// `kv_connector/v1/nixl/pull_scheduler.py` 135-293.
 ///
+/// With data-parallel prefill engines the answer's engine id, port and block lists are those of the rank that served it, so
+/// nothing needs to be said about ranks.
+///
+/// With `bidirectional` a decoder's answer carries parameters of its own, with which the conversation's next prefill pulls
+/// the blocks of prompt and answer back; see ``ConversationTurns``. Source: `pull_scheduler.py` 60-104.
+///
 /// | event | rule |
 /// |---|---|
 /// | the client leaves during the prefill | cancel it: the engine frees its blocks (measured 0.6 s); where it had answered already, release |
@@ -13,11 +19,11 @@ internal import NIOCore
 /// | nobody will decode | send any decoder a request it rejects, with the parameters: the cheapest release (0.07 s) |
 /// | the decode could not be connected | another decoder, same parameters: nobody has read them |
 /// | the decode was refused (429, 5xx) or broke before its answer | release: it may not have told the prefill engine |
+/// | the lease ended before a decode was sent | a new pair; the engine freed the blocks itself, and others may stand there |
 /// | no decoder can be connected | no prefill is sent: nobody could free its blocks before their lease ends |
 /// | the decode failed after it was sent | a new pair; used parameters are never replayed (vLLM #52234) |
 package struct NixlProtocol: HandoffProtocol {
-    package let rules = HandoffRules(
-        release: .rejectedDecode, decodeMayBeRepeated: false, checksDecoderFirst: true)
+    package let rules: HandoffRules
 
     /// What asks a NIXL prefill engine to keep its blocks for a remote decoder.
     private static let prefillParameters: StaticString = """
@@ -25,43 +31,46 @@ package struct NixlProtocol: HandoffProtocol {
         "remote_host":null,"remote_port":null}
         """
 
-    package init() {}
+    /// Creates the protocol.
+    ///
+    /// - Parameters:
+    ///   - lease: how long the prefill engine keeps the blocks (`kv_lease_duration`).
+    ///   - fallsBack: whether a decoder serves a request alone whose prefill failed.
+    package init(lease: Duration = .seconds(30), fallsBack: Bool = true) {
+        // The decoder must have taken the request in, and its first heartbeat must have come, before the lease ends.
+        rules = HandoffRules(
+            release: .rejectedDecode, decodeMayBeRepeated: false, checksDecoderFirst: true, lease: lease * 9 / 10,
+            fallsBack: fallsBack)
+    }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
-        if let reason = LegRewriting.commonReason(request) { return reason }
-        if request.promptShape == .many { return .promptList }
-        // The children of n > 1 share one parameters object: vLLM #43509.
-        if request.choices != 1 || (request.sampling.int("best_of") ?? 1) > 1 { return .severalChoices }
-        return nil
+        LegRewriting.singleReason(request)
     }
 
-    package func prefillLeg(_ request: GenerationRequest, pair: BackendPair, id: RequestID) -> LegRequest {
-        var splice = LegRewriting.prefill(for: request)
-        splice.set("kv_transfer_params", literal: Self.prefillParameters)
-        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+    package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
+        LegRewriting.prefillLeg(request) { splice in
+            if let turn = attempt.previousTurn {
+                splice.set("kv_transfer_params", large: turn)
+            } else {
+                splice.set("kv_transfer_params", literal: Self.prefillParameters)
+            }
+        }
     }
 
-    package func decodeLeg(_ request: GenerationRequest, answer: PrefillAnswer) -> LegRequest {
-        guard let parameters = answer.transferParameters else { return decodeAloneLeg(request) }
+    package func decodeLeg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
+    ) -> LegRequest {
+        guard let parameters = answer?.transferParameters else { return decodeAloneLeg(request) }
         var splice = LegRewriting.stripping
         splice.set("kv_transfer_params", large: parameters)
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
-    /// A completion whose `max_tokens` no context can hold: the decoder answers 400 and frees the blocks on its way.
-    ///
-    /// Source: vLLM `generate/base/serving.py` 267-299; measured 0.07 s on real engines.
-    package func releaseLeg(_ request: GenerationRequest, answer: PrefillAnswer?) -> LegRequest? {
-        guard let parameters = answer?.transferParameters else { return nil }
-        var body = ByteBuffer(string: "{")
-        if let model = request.members.raw("model") {
-            body.writeStaticString("\"model\":")
-            body.writeImmutableBuffer(model)
-            body.writeStaticString(",")
+    package func releaseLeg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
+    ) -> LegRequest? {
+        answer?.transferParameters.map { parameters in
+            LegRewriting.rejectedLeg(request) { $0.write(parameters) }
         }
-        body.writeStaticString(#""prompt":"x","max_tokens":1000000000,"kv_transfer_params":"#)
-        body.writeImmutableBuffer(parameters)
-        body.writeStaticString("}")
-        return LegRequest(path: GenerationRequest.Endpoint.completions.rawValue, body: [body])
     }
 }

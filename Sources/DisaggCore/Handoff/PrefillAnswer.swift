@@ -46,4 +46,21 @@ package struct PrefillAnswer: Sendable {
 
     /// Tokens of the prompt as the engine counts them.
     package var promptTokenCount: Int? { places.promptTokenCount }
+
+    /// Whether the answer tells an error although its status is 200: as its only member, or as the first event of a stream.
+    package var tellsError: Bool {
+        body.withUnsafeReadableBytes { bytes in
+            let event: StaticString = "data: "
+            let isStream = bytes.count > event.utf8CodeUnitCount && ByteBlock.isEqual(bytes, 0, event)
+            var cursor = JSONCursor(
+                UnsafeRawBufferPointer(rebasing: bytes[(isStream ? event.utf8CodeUnitCount : 0)...]))
+            guard cursor.openObject() else { return false }
+            while let name = try? cursor.nextName() {
+                let isNull = cursor.isAt(UInt8(ascii: "n"))
+                guard (try? cursor.skipValue()) != nil else { return false }
+                if name.is("error"), !isNull { return true }
+            }
+            return false
+        }
+    }
 }

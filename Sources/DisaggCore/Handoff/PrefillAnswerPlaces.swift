@@ -18,6 +18,8 @@ struct PrefillAnswerPlaces: Sendable {
         var finishReason = 0..<0
         var stopReason = 0..<0
         var promptTokens = 0..<0
+        /// `disaggregated_params`, where it is an object.
+        var disaggregatedParameters = 0..<0
 
         /// Whether the token's text was taken out of the message.
         var isParsed: Bool { reasoning || reasoningContent || toolCalls }
@@ -160,6 +162,8 @@ struct PrefillAnswerPlaces: Sendable {
                     choice.stopReason = try cursor.skipValue()
                 } else if name.is("prompt_token_ids") {
                     choice.promptTokens = try value(UInt8(ascii: "["), &cursor)
+                } else if name.is("disaggregated_params") {
+                    choice.disaggregatedParameters = try value(UInt8(ascii: "{"), &cursor)
                 } else {
                     try cursor.skipValue()
                 }

@@ -21,6 +21,8 @@ public struct Backend: Sendable, Hashable, Identifiable {
     public var port: Int
     /// The LMCache PD receiver's ports. Only decode backends of the `lmcache` hand-off have one.
     public var receiver: PDReceiver?
+    /// Where it offers and takes KV under the hand-offs that name such places in requests.
+    public var transfer = KVTransferAddress()
 
     /// Creates a backend.
     public init(id: String, role: BackendRole, host: String, port: Int, receiver: PDReceiver? = nil) {
@@ -29,6 +31,8 @@ public struct Backend: Sendable, Hashable, Identifiable {
         self.host = host
         self.port = port
         self.receiver = receiver
+        transfer.host = host
+        transfer.engineID = id
     }
 
     /// `host:port`, with IPv6 addresses in brackets: the value of a `Host` header.
@@ -46,11 +50,14 @@ public struct PDReceiver: Sendable, Hashable {
     public var initPorts: [Int]
     /// `pd_peer_alloc_port` of the decoder, one a rank.
     public var allocPorts: [Int]
+    /// `pd_peer_query_port` of a decoder with `pd_role: both`, one a rank; empty where it has none.
+    public var queryPorts: [Int] = []
 
     /// Creates a receiver description.
-    public init(host: String, initPorts: [Int], allocPorts: [Int]) {
+    public init(host: String, initPorts: [Int], allocPorts: [Int], queryPorts: [Int] = []) {
         self.host = host
         self.initPorts = initPorts
         self.allocPorts = allocPorts
+        self.queryPorts = queryPorts
     }
 }

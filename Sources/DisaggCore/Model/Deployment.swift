@@ -22,6 +22,8 @@ public struct Deployment: Sendable, Hashable {
     public var proxy = ProxySettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
+    /// Settings of the hand-off that only some protocols read.
+    public var handoffOptions = HandoffOptions()
     /// Settings of simulated engines.
     public var simulator = SimulatorSettings()
 
@@ -42,11 +44,14 @@ public struct Deployment: Sendable, Hashable {
             if role == .decode, handoff == .lmcache {
                 let ports = group.receiverPorts(replica: index)
                 receiver = PDReceiver(
-                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
+                    host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts,
+                    queryPorts: group.queryPorts(replica: index))
             }
-            return Backend(
+            var backend = Backend(
                 id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
+            backend.transfer = transferAddress(role, replica: index)
+            return backend
         }
     }
 
@@ -100,6 +105,8 @@ public struct EngineGroup: Sendable, Hashable {
     public var explicitReceiverPorts: [ReceiverPorts] = []
     /// First NIXL side channel port (`VLLM_NIXL_SIDE_CHANNEL_PORT`); each rank of each replica has its own.
     public var sideChannelPort: Int?
+    /// Where the engines offer and take KV.
+    public var transfer = KVTransferSettings()
     /// GPU indices for this group's engines, in replica then rank order; the launcher counts from 0 where empty.
     public var gpus: [Int] = []
     /// Arguments appended to each engine's command.
@@ -112,6 +119,11 @@ public struct EngineGroup: Sendable, Hashable {
 
     /// Number of ranks of one engine.
     public var worldSize: Int { tensorParallel * pipelineParallel }
+
+    /// The query ports of one replica's receiver, one a rank; empty where it has none.
+    func queryPorts(replica: Int) -> [Int] {
+        transfer.queryPort.map { first in (0..<worldSize).map { first + replica * worldSize + $0 } } ?? []
+    }
 
     /// The HTTP addresses of the group, in replica order.
     public var endpoints: [Endpoint] {

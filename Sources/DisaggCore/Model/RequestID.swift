@@ -23,6 +23,15 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// The id's last 63 bits as a number: a bootstrap room, or a request id where it must be an integer.
+    package var number: Int {
+        var number: UInt64 = 0
+        for byte in description.utf8.suffix(16) {
+            number = number << 4 | UInt64(byte > 0x39 ? byte &- 0x57 : byte &- 0x30)
+        }
+        return Int(number & UInt64(Int.max))
+    }
+
     /// The loop index in an id that came over the wire; nil where the text is no id of ours.
     package static func loop(of wire: String) -> Int? {
         guard wire.utf8.count == length else { return nil }

@@ -88,6 +88,10 @@ package struct PrometheusText: Sendable {
             page.family(name, "counter", help)
             page.sample(name, [], value)
         }
+        page.family("disagg_kv_endings_total", "counter", "What became of the KV of attempts whose prefill was sent.")
+        for ending in ReleaseReason.allCases {
+            page.sample("disagg_kv_endings_total", [("ending", ending.rawValue)], metrics.kvEndings[ending] ?? 0)
+        }
         page.family("disagg_requests_in_flight", "gauge", "Generation requests under way.")
         page.sample("disagg_requests_in_flight", [], metrics.requestsInFlight)
         page.family("disagg_client_connections", "gauge", "Open client connections.")

@@ -66,6 +66,7 @@ package struct ProxyMetrics: Sendable {
     package var clientsGone = 0
     package var releases = 0
     package var releasesFailed = 0
+    package var kvEndings: [ReleaseReason: Int] = [:]
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
     package var notificationsUnknown = 0
@@ -83,6 +84,7 @@ package struct ProxyMetrics: Sendable {
         clientsGone += other.clientsGone
         releases += other.releases
         releasesFailed += other.releasesFailed
+        for (key, count) in other.kvEndings { kvEndings[key, default: 0] += count }
         notificationsTimedOut += other.notificationsTimedOut
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown

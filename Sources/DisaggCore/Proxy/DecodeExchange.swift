@@ -18,8 +18,10 @@ final class DecodeExchange: UpstreamExchange {
     private let unframes: Bool
     private(set) var head: UpstreamHead?
     private var pending: ByteBuffer?
-    private var isRelaying = false
-    private var hasEnded = false
+    /// Whether the answer goes to the client.
+    private(set) var isRelaying = false
+    /// Whether the answer is complete.
+    private(set) var hasEnded = false
     private var isEventStream = false
     private var sinkFraming = SinkFraming.none
     private var events = SSEScanner()
@@ -43,6 +45,8 @@ final class DecodeExchange: UpstreamExchange {
 
     /// HTTP status of the answer, 0 before its head came.
     var status: Int { head?.status ?? 0 }
+
+    override func sent() { driver?.decodeWasSent(self) }
 
     override func received(_ head: UpstreamHead) {
         self.head = head

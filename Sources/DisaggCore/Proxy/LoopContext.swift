@@ -13,15 +13,7 @@ final class ProxyShared: Sendable {
         self.deployment = deployment
         self.logger = logger
         pool = BackendPool(prefill: deployment.backends(.prefill), decode: deployment.backends(.decode))
-        handoff =
-            switch deployment.handoff {
-            case .lmcache:
-                LMCacheProtocol(
-                    firstToken: deployment.firstToken, expectedNotices: deployment.expectedNotifications)
-            case .nixl: NixlProtocol()
-            case .plain, .lmcacheLegacy: PlainProtocol()
-            case .none: NoHandoffProtocol()
-            }
+        handoff = HandoffKind.makeProtocol(deployment)
     }
 }
 
@@ -34,6 +26,7 @@ final class LoopContext: ClientRequestHandler {
     let index: Int
     let shared: ProxyShared
     let upstream: UpstreamPool
+    let facts: EngineFactTable
     var metrics = ProxyMetrics()
     var generator = RandomPool()
     /// Reads the other loops' counters; set when the loops stand.
@@ -57,6 +50,8 @@ final class LoopContext: ClientRequestHandler {
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
             logger: shared.logger)
+        facts = EngineFactTable(
+            upstream: upstream, reactor: reactor, timeout: shared.deployment.proxy.connectTimeout)
     }
 
     // MARK: Time
@@ -225,6 +220,7 @@ final class LoopContext: ClientRequestHandler {
             }
             guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
                 metrics.releasesFailed += 1
+                metrics.kvEndings[.abandoned, default: 0] += 1
                 releasesUnderWay -= 1
                 return
             }
@@ -234,8 +230,7 @@ final class LoopContext: ClientRequestHandler {
             }
         }
         upstream.send(
-            head: heads.head(method: .post, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes),
-            body: leg.body, to: backend, fresh: number > 1, for: exchange)
+            head: heads.head(of: leg, to: backend), body: leg.body, to: backend, fresh: number > 1, for: exchange)
     }
 
     /// How long a cancelled exchange may take to end before its connection is closed for good.

@@ -57,6 +57,7 @@ package final class UpstreamConnection: StreamSocket {
         enqueue(head)
         for piece in body { enqueue(piece) }
         flush()
+        exchange.sent()
     }
 
     /// Ends our side: the backend sees its client leave, and an answer already on its way still arrives.

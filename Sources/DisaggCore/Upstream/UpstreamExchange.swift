@@ -82,6 +82,8 @@ package class UpstreamExchange {
 
     init() {}
 
+    /// The request went out on a connection.
+    package func sent() {}
     /// The answer's head; interim answers (1xx) are skipped.
     package func received(_ head: UpstreamHead) {}
     /// Bytes of the body, gone after the call: as framed on the wire, or payload only where ``wantsPayload``.

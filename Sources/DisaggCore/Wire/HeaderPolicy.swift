@@ -1,7 +1,7 @@
 /// Which header fields a proxy passes on.
 package enum HeaderPolicy {
-    /// Whether a client's request field goes to the engines: not hop-by-hop ones, nor those that the proxy writes itself or
-    /// that would change what it must read.
+    /// Whether a client's request field goes to the engines: not hop-by-hop ones, nor those that the proxy writes itself,
+    /// that would change what it must read, or that say which engine or rank serves what.
     package static func forwardsRequestField(_ bytes: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
         if isHopByHop(bytes, name) { return false }
         return switch name.count {
@@ -10,6 +10,11 @@ package enum HeaderPolicy {
         case 12: !HTTPFieldSyntax.equals(bytes, name, "x-request-id")
         case 14: !HTTPFieldSyntax.equals(bytes, name, "content-length")
         case 15: !HTTPFieldSyntax.equals(bytes, name, "accept-encoding")
+        case 20: !HTTPFieldSyntax.equals(bytes, name, "x-data-parallel-rank")
+        case 21:
+            !HTTPFieldSyntax.equals(bytes, name, "x-prefiller-host-port")
+                && !HTTPFieldSyntax.equals(bytes, name, "x-encoder-hosts-ports")
+        case 25: !HTTPFieldSyntax.equals(bytes, name, "x-data-parallel-host-port")
         default: true
         }
     }

@@ -12,6 +12,11 @@ struct HandoffRewritingTests {
             id: "decode-0", role: .decode, host: "10.0.0.2", port: 8200,
             receiver: PDReceiver(host: "10.0.0.2", initPorts: [7300, 7301], allocPorts: [7400, 7401])))
 
+    private static let attempt: HandoffAttempt = {
+        var generator = SeededGenerator(seed: 2)
+        return HandoffAttempt(pair: pair, id: RequestID(loop: 0, using: &generator))
+    }()
+
     private static func request(_ body: String, chat: Bool = false) throws -> GenerationRequest {
         try GenerationRequest(endpoint: chat ? .chatCompletions : .completions, body: ByteBuffer(string: body))
     }
@@ -25,7 +30,7 @@ struct HandoffRewritingTests {
     private static func prefill(_ handoff: any HandoffProtocol, _ body: String, chat: Bool = false) throws -> String {
         var generator = SeededGenerator(seed: 1)
         let leg = handoff.prefillLeg(
-            try request(body, chat: chat), pair: pair, id: RequestID(loop: 0, using: &generator))
+            try request(body, chat: chat), HandoffAttempt(pair: pair, id: RequestID(loop: 0, using: &generator)))
         #expect(leg.bodyBytes == text(leg)?.utf8.count)
         return text(leg) ?? ""
     }
@@ -42,7 +47,7 @@ struct HandoffRewritingTests {
             try Self.prefill(PlainProtocol(), body)
                 == #"{"prompt":"a","max_tokens":1,\#(Self.strange),"stream":false,"user":"é\u0041"}"#)
         let request = try Self.request(body)
-        #expect(Self.text(PlainProtocol().decodeLeg(request, answer: Self.answer("{}"))) == body)
+        #expect(Self.text(PlainProtocol().decodeLeg(request, Self.attempt, answer: Self.answer("{}"))) == body)
     }
 
     @Test("both chat limits become 1; a limit that is not there is added at the end")
@@ -74,7 +79,9 @@ struct HandoffRewritingTests {
                 LMCacheProtocol(firstToken: .decode, expectedNotices: 1),
             ] as [any HandoffProtocol] {
                 #expect(Self.text(handoff.decodeAloneLeg(request)) == #"{"prompt":"a"}"#)
-                #expect(Self.text(handoff.decodeLeg(request, answer: Self.answer("{}"))) == #"{"prompt":"a"}"#)
+                #expect(
+                    Self.text(handoff.decodeLeg(request, Self.attempt, answer: Self.answer("{}"))) == #"{"prompt":"a"}"#
+                )
                 let prefill = try Self.prefill(handoff, body)
                 #expect(!prefill.contains("10.9.8.7") && !prefill.contains("ctx_request_id"))
                 let view = try JSONView(parsing: prefill)
@@ -100,9 +107,9 @@ struct HandoffRewritingTests {
                 + #""receiver_alloc_port":[7400,7401]}}}"#)
         #expect(RequestID.loop(of: id) == 0)
         let request = try Self.request(body)
-        #expect(Self.text(handoff.decodeLeg(request, answer: Self.answer("{}"))) == body)
+        #expect(Self.text(handoff.decodeLeg(request, Self.attempt, answer: Self.answer("{}"))) == body)
         #expect(
-            Self.text(handoff.releaseLeg(request, answer: nil))
+            Self.text(handoff.releaseLeg(request, Self.attempt, answer: nil))
                 == #"{"prompt":"a","max_tokens":1,"stream":false,\#(Self.strange)}"#)
     }
 
@@ -117,9 +124,9 @@ struct HandoffRewritingTests {
         #expect(prefill.contains(#""req_id""#) && !prefill.contains("ret_first_tok"))
         let request = try Self.request(body)
         #expect(
-            Self.text(handoff.decodeLeg(request, answer: Self.answer("{}")))
+            Self.text(handoff.decodeLeg(request, Self.attempt, answer: Self.answer("{}")))
                 == #"{"prompt":"a","kv_transfer_params":{\#(tags)}}"#)
-        #expect(Self.text(handoff.releaseLeg(request, answer: nil))?.contains(tags) == true)
+        #expect(Self.text(handoff.releaseLeg(request, Self.attempt, answer: nil))?.contains(tags) == true)
     }
 
     @Test("LMCache, first token from prefill: D continues from ids, one token fewer")
@@ -136,21 +143,22 @@ struct HandoffRewritingTests {
             #"{"choices":[{"text":"x","finish_reason":"length","prompt_token_ids":[7,8]}],"kv_transfer_params":{"first_tok":99}}"#
         )
         #expect(
-            Self.text(handoff.decodeLeg(request, answer: answer))
+            Self.text(handoff.decodeLeg(request, Self.attempt, answer: answer))
                 == #"{"prompt":[7,8,99],"max_tokens":4,"min_tokens":2,"stream":true,"stream_options":{"include_usage":true}}"#
         )
         #expect(
-            Self.text(handoff.releaseLeg(request, answer: answer))
+            Self.text(handoff.releaseLeg(request, Self.attempt, answer: answer))
                 == #"{"prompt":[7,8,99],"max_tokens":1,"stream":false}"#)
         // Without ids the prompt itself frees its whole chunks.
         #expect(
-            Self.text(handoff.releaseLeg(request, answer: nil))?.contains(#""max_tokens":1,"stream":false"#) == true)
+            Self.text(handoff.releaseLeg(request, Self.attempt, answer: nil))?.contains(
+                #""max_tokens":1,"stream":false"#) == true)
         let chat = try Self.request(
             #"{"messages":[{"role":"user","content":"q"}],"temperature":0.5,"max_completion_tokens":3,"logprobs":false,"chat_template_kwargs":{"a":1}}"#,
             chat: true)
         let chatAnswer = Self.answer(
             #"{"choices":[{"message":{}}],"prompt_token_ids":[1],"kv_transfer_params":{"first_tok":2}}"#)
-        let leg = handoff.decodeLeg(chat, answer: chatAnswer)
+        let leg = handoff.decodeLeg(chat, Self.attempt, answer: chatAnswer)
         #expect(leg.path == "/v1/completions")
         #expect(Self.text(leg) == #"{"temperature":0.5,"prompt":[1,2],"max_tokens":2}"#)
     }
@@ -169,15 +177,15 @@ struct HandoffRewritingTests {
         let request = try Self.request(
             #"{"model":"m","prompt":"a","kv_transfer_params":{"remote_host":"10.9.8.7"},"n":1}"#)
         #expect(
-            Self.text(handoff.decodeLeg(request, answer: answer))
+            Self.text(handoff.decodeLeg(request, Self.attempt, answer: answer))
                 == #"{"model":"m","prompt":"a","kv_transfer_params":\#(parameters),"n":1}"#)
         #expect(
-            Self.text(handoff.releaseLeg(request, answer: answer))
+            Self.text(handoff.releaseLeg(request, Self.attempt, answer: answer))
                 == #"{"model":"m","prompt":"x","max_tokens":1000000000,"kv_transfer_params":\#(parameters)}"#)
         for empty in [#"{"kv_transfer_params":null}"#, "{}", "not JSON", #"{"kv_transfer_params":7}"#] {
-            #expect(handoff.releaseLeg(request, answer: Self.answer(empty)) == nil)
+            #expect(handoff.releaseLeg(request, Self.attempt, answer: Self.answer(empty)) == nil)
             #expect(
-                Self.text(handoff.decodeLeg(request, answer: Self.answer(empty)))
+                Self.text(handoff.decodeLeg(request, Self.attempt, answer: Self.answer(empty)))
                     == #"{"model":"m","prompt":"a","n":1}"#)
         }
     }

@@ -9,7 +9,8 @@ extension CountedCase {
                 return {
                     machine.value = HandoffMachine(rules: rules, retries: RequestDriver.retries)
                     keep(machine.value.start(alone: alone))
-                    if !alone { keep(machine.value.prefillAnswered(.ready)) }
+                    if rules.dispatch == .decodeFirst { keep(machine.value.decodeWasSent()) }
+                    if !alone, rules.dispatch != .delegated { keep(machine.value.prefillAnswered(.ready)) }
                     for _ in 0..<rules.expectedNotices { keep(machine.value.noticeArrived()) }
                     keep(machine.value.decodeHead(status: 200, handedOff: !alone, mayRetry: false))
                     keep(machine.value.decodeEnded())

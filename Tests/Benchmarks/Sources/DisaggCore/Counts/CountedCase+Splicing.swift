@@ -17,17 +17,23 @@ extension CountedCase {
             CountedCase("splice.\(name).prefill") {
                 let shared = proxy()
                 let request = try CountedInput.completion(prompt: CountedInput.textPrompt(bytes: 30_000))
-                let pair = BackendPair(prefill: shared.pool.prefill[0].backend, decode: shared.pool.decode[0].backend)
-                var generator = SystemRandomNumberGenerator()
-                let id = RequestID(loop: 0, using: &generator)
-                return { keep(shared.handoff.prefillLeg(request, pair: pair, id: id)) }
+                let attempt = attempt(shared)
+                return { keep(shared.handoff.prefillLeg(request, attempt)) }
             },
             CountedCase("splice.\(name).decode", operations: decodes) {
                 let shared = proxy()
                 let request = try CountedInput.completion(prompt: CountedInput.textPrompt(bytes: 30_000))
                 let read = PrefillAnswer(status: 200, body: try answer(), contextLength: 131_072)
-                return { keep(shared.handoff.decodeLeg(request, answer: read)) }
+                let attempt = attempt(shared)
+                return { keep(shared.handoff.decodeLeg(request, attempt, answer: read)) }
             },
         ]
+    }
+
+    private static func attempt(_ shared: ProxyShared) -> HandoffAttempt {
+        var generator = SystemRandomNumberGenerator()
+        return HandoffAttempt(
+            pair: BackendPair(prefill: shared.pool.prefill[0].backend, decode: shared.pool.decode[0].backend),
+            id: RequestID(loop: 0, using: &generator))
     }
 }

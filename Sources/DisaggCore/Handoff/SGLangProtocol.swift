@@ -1,0 +1,74 @@
+/// SGLang: the same request to both engines at once, with the place and the number of a bootstrap room in it.
+///
+/// The prefill engine stops by itself after its first token; limits and stream stay as the client set them. A list of prompts,
+/// or several choices, take lists of hosts, ports and rooms. The decoder's answer is the client's; it is held back until the
+/// prefill engine's is known, because a decoder does not notice that its prefill was rejected and answers with garbage.
+/// Source: `sglang_router/mini_lb.py` 0.3.2, `sgl-model-gateway` `pd_router.rs`; SGLang issues 8177, 28651, 30233, 40125.
+///
+/// | event | rule |
+/// |---|---|
+/// | a room is used twice | both schedulers crash: rooms are random, 63 bits, drawn for each attempt |
+/// | a request without a room reaches an engine | it crashes: no engine is ever asked alone |
+/// | the client leaves | cancel both legs |
+/// | one leg fails | cancel the other at once (it would wait for 300 s), then a new pair with a fresh room |
+/// | the prefill engine rejects the request | its error is the client's answer |
+package struct SGLangProtocol: HandoffProtocol {
+    package let rules = HandoffRules(
+        dispatch: .concurrent, prefillOutlivesDecoder: false, decodeMayBeRepeated: false, checksDecoderFirst: true,
+        decoderServesAlone: false, decodeWaitsForPrefill: true)
+
+    /// More prompts than this in one request are refused: each needs a room.
+    static let maximumBatch = 1024
+
+    package init() {}
+
+    package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
+
+    package func refusal(_ request: GenerationRequest) -> DisaggError? {
+        if let refusal = LegRewriting.endpointRefusal(request, of: "SGLang") { return refusal }
+        guard Self.batch(request) > Self.maximumBatch else { return nil }
+        return DisaggError(
+            .badRequest, "more than \(Self.maximumBatch) prompts or choices in one request; send several requests",
+            parameter: request.promptShape == .many ? "prompt" : "n")
+    }
+
+    package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
+        let prefill = attempt.pair.prefill.transfer
+        // An IPv6 address stands in brackets, as the engine puts it into a URL.
+        let host = prefill.host.contains(":") ? "[\(prefill.host)]" : prefill.host
+        let count = min(Self.batch(request), Self.maximumBatch)
+        let room = attempt.id.number
+        var splice = LegRewriting.stripping
+        func set(_ name: StaticString, _ write: (inout TextWriter, Int) -> Void) {
+            splice.set(name) { json in
+                guard count > 1 else { return write(&json, 0) }
+                json.write("[")
+                for index in 0..<count {
+                    if index > 0 { json.write(",") }
+                    write(&json, index)
+                }
+                json.write("]")
+            }
+        }
+        set("bootstrap_host") { json, _ in json.writeJSON(host) }
+        set("bootstrap_port") { json, _ in json.writeDecimal(prefill.bootstrapPort) }
+        set("bootstrap_room") { json, index in json.writeDecimal((room &+ index) & Int.max) }
+        return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+    }
+
+    package func decodeLeg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
+    ) -> LegRequest {
+        prefillLeg(request, attempt)
+    }
+
+    package func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer {
+        answer.tellsError ? .failed : .ready
+    }
+
+    /// How many rooms the request needs.
+    private static func batch(_ request: GenerationRequest) -> Int {
+        let prompts = request.promptShape == .many ? request.members.elementCount("prompt") : 1
+        return prompts > 1 ? prompts : max(1, request.choices ?? 1)
+    }
+}

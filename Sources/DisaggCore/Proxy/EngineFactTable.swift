@@ -1,0 +1,81 @@
+internal import HTTPTypes
+internal import NIOCore
+
+/// One event loop's knowledge of what prefill engines tell about themselves, asked for when it is first needed and again
+/// after a failure.
+final class EngineFactTable {
+    private let upstream: UpstreamPool
+    private let reactor: Reactor
+    private let timeout: Duration
+    private var known: [ObjectIdentifier: EngineFacts] = [:]
+    private var waiting: [ObjectIdentifier: [(Result<EngineFacts, DisaggError>) -> Void]] = [:]
+    /// The bootstrap servers, which are not the engines' own HTTP servers.
+    private var bootstraps: [ObjectIdentifier: BackendState] = [:]
+
+    init(upstream: UpstreamPool, reactor: Reactor, timeout: Duration) {
+        self.upstream = upstream
+        self.reactor = reactor
+        self.timeout = timeout
+    }
+
+    /// Finds what is needed of an engine.
+    ///
+    /// - Parameter completion: called once, perhaps at once; gets an error that names the address where it is not told.
+    func find(
+        _ needed: NeededFacts, of backend: BackendState,
+        completion: @escaping (Result<EngineFacts, DisaggError>) -> Void
+    ) {
+        let key = ObjectIdentifier(backend)
+        if let facts = known[key] { return completion(.success(facts)) }
+        waiting[key, default: []].append(completion)
+        // Others wait already: one question is enough.
+        guard waiting[key]?.count == 1 else { return }
+        ask(needed, of: backend, fresh: false)
+    }
+
+    /// Forgets an engine that may have been started anew.
+    func forget(_ backend: BackendState) { known[ObjectIdentifier(backend)] = nil }
+
+    private func ask(_ needed: NeededFacts, of backend: BackendState, fresh: Bool) {
+        let isBootstrap = needed.contains(.mooncakeEngineIDs)
+        let server = isBootstrap ? bootstrap(of: backend) : backend
+        let target = isBootstrap ? "/query" : "/server_info"
+        let exchange = CollectingExchange(timeout: timeout, on: reactor) { [self] result in
+            if case .failure(.staleConnection) = result { return ask(needed, of: backend, fresh: true) }
+            let found = read(result, isBootstrap ? EngineFacts.mooncake : EngineFacts.tensorRT)
+            if let found { known[ObjectIdentifier(backend)] = found }
+            let error = DisaggError(
+                .unavailable,
+                "\(backend.backend.id): http://\(server.authority)\(target) does not tell what the hand-off needs; is it the engine's "
+                    + (isBootstrap ? "bootstrap port?" : "HTTP port?"))
+            for completion in waiting.removeValue(forKey: ObjectIdentifier(backend)) ?? [] {
+                completion(found.map { .success($0) } ?? .failure(error))
+            }
+        }
+        let heads = RequestHeadWriter(HeaderBlock(), requestID: "facts")
+        upstream.send(
+            head: heads.head(method: .get, target: target, backend: server, bodyBytes: nil), body: [], to: server,
+            fresh: fresh, for: exchange)
+    }
+
+    private func read(
+        _ result: Result<CollectingExchange.Answer, UpstreamFailure>, _ parse: (JSONView) -> EngineFacts?
+    ) -> EngineFacts? {
+        guard case .success(let answer) = result, answer.head.status == 200,
+            let json = try? JSONView(parsing: Array(answer.body.readableBytesView))
+        else { return nil }
+        return parse(json)
+    }
+
+    private func bootstrap(of backend: BackendState) -> BackendState {
+        let key = ObjectIdentifier(backend)
+        if let state = bootstraps[key] { return state }
+        let transfer = backend.backend.transfer
+        let state = BackendState(
+            Backend(
+                id: "\(backend.backend.id) bootstrap", role: .prefill, host: transfer.host,
+                port: transfer.bootstrapPort))
+        bootstraps[key] = state
+        return state
+    }
+}

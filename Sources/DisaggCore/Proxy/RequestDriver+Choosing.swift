@@ -1,0 +1,148 @@
+internal import HTTPTypes
+internal import NIOCore
+
+/// Who serves the request: the first pair, and the next one after a failure.
+extension RequestDriver {
+    func start() {
+        if let refusal = handoff.refusal(request) {
+            failure = refusal
+            return perform(machine.noBackend())
+        }
+        var alone = handoff.reasonToDecodeAlone(request)
+        if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
+        if let alone { reason = alone }
+        chooseDecode { [self] found in
+            guard found else { return perform(machine.noBackend()) }
+            if let alone, alone != .noPrefillBackend { return perform(machine.start(alone: true)) }
+            choosePrefill { [self] found in
+                if !found {
+                    reason = .noPrefillBackend
+                    if triedPrefill.isEmpty {
+                        failure = DisaggError(.unavailable, "no prefill backend can be reached; see /ready")
+                    }
+                }
+                // Without a prefill engine it is for the rules to say whether a decoder may serve alone.
+                perform(machine.restart(alone: !found))
+            }
+        }
+    }
+
+    func retryPair() {
+        loop.metrics.retries += 1
+        retriesMade += 1
+        attempt = nil
+        answer = nil
+        merge = nil
+        leaseDeadline = nil
+        chooseDecode { [self] found in
+            guard found else { return perform(machine.noBackend()) }
+            choosePrefill { [self] found in
+                if !found { reason = .prefillFailed }
+                perform(machine.restart(alone: !found))
+            }
+        }
+    }
+
+    func retryDecode() {
+        loop.metrics.retries += 1
+        retriesMade += 1
+        if let decode { triedDecode.append(decode) }
+        chooseDecode { [self] found in
+            noteLease()
+            perform(found ? machine.decodeRestarted() : machine.noBackend())
+        }
+    }
+
+    // MARK: Backends
+
+    /// Chooses a prefill engine, asks it for what the protocol must know of it, and draws the attempt's ids.
+    private func choosePrefill(completion: @escaping (Bool) -> Void) {
+        guard let decode,
+            let chosen = take(\.prefill) ?? loop.shared.pool.pick(.prefill, excluding: triedPrefill, at: .now())
+        else {
+            prefill = nil
+            return completion(false)
+        }
+        prefill = chosen
+        guard !handoff.neededFacts.isEmpty else {
+            draw(chosen, decode, EngineFacts())
+            return completion(true)
+        }
+        loop.facts.find(handoff.neededFacts, of: chosen) { [self] result in
+            switch result {
+            case .success(let facts):
+                draw(chosen, decode, facts)
+                completion(true)
+            case .failure(let error):
+                triedPrefill.append(chosen)
+                failure = error
+                choosePrefill(completion: completion)
+            }
+        }
+    }
+
+    /// Draws what an attempt needs: nothing of it was used before or will be again.
+    private func draw(_ prefill: BackendState, _ decode: BackendState, _ facts: EngineFacts) {
+        let id = RequestID(loop: loop.index, using: &loop.generator)
+        ids.append(id)
+        receiver = decode
+        noticeConnections = []
+        attempt = HandoffAttempt(
+            pair: BackendPair(prefill: prefill.backend, decode: decode.backend), id: id,
+            prefillRank: rank(of: prefill.backend, among: facts.engineIDs.keys.sorted()),
+            decodeRank: rank(of: decode.backend), facts: facts)
+    }
+
+    /// A data-parallel rank; nil where there is only one.
+    private func rank(of backend: Backend, among told: [Int] = []) -> Int? {
+        if told.count > 1 { return told.randomElement(using: &loop.generator) }
+        let ranks = backend.transfer.dataParallel
+        return ranks > 1 ? Int.random(in: 0..<ranks, using: &loop.generator) : nil
+    }
+
+    /// Chooses a decoder, and where the protocol wants it makes sure of it before any prefill is sent.
+    private func chooseDecode(completion: @escaping (Bool) -> Void) {
+        guard let chosen = take(\.decode) ?? loop.shared.pool.pick(.decode, excluding: triedDecode, at: .now()) else {
+            decode = nil
+            return completion(false)
+        }
+        decode = chosen
+        guard machine.rules.checksDecoderFirst else { return completion(true) }
+        loop.upstream.checkReachable(chosen) { [self] unreachable in
+            if let unreachable {
+                triedDecode.append(chosen)
+                failure = DisaggError(.unavailable, "\(chosen.backend.id) \(unreachable)")
+                return chooseDecode(completion: completion)
+            }
+            learnContextLength(of: chosen) { completion(true) }
+        }
+    }
+
+    /// What the request wishes; only once, so that a failure is followed by a choice.
+    private func take(_ side: WritableKeyPath<PairWish, BackendState?>) -> BackendState? {
+        guard let wished = wish[keyPath: side] else { return nil }
+        wish[keyPath: side] = nil
+        return wished
+    }
+
+    /// The first token's place in the context must be known before the prefill engine may sample it.
+    private func learnContextLength(of backend: BackendState, completion: @escaping () -> Void) {
+        guard loop.shared.deployment.firstToken == .prefill, loop.shared.deployment.handoff == .lmcache,
+            reason == .disaggregated, backend.contextLength == nil
+        else { return completion() }
+        let exchange = CollectingExchange(
+            timeout: settings.connectTimeout, on: loop.reactor
+        ) { result in
+            if case .success(let answer) = result,
+                let models = try? JSONView(parsing: Array(answer.body.readableBytesView)),
+                let length = models["data"]?[0]?["max_model_len"]?.int
+            {
+                backend.contextLength = length
+            }
+            completion()
+        }
+        loop.upstream.send(
+            head: heads.head(method: .get, target: "/v1/models", backend: backend, bodyBytes: nil), body: [],
+            to: backend, for: exchange)
+    }
+}

@@ -1,0 +1,152 @@
+internal import NIOCore
+
+/// The decode leg.
+extension RequestDriver {
+    func openDecode(handedOff: Bool, fresh: Bool) {
+        if !fresh { lostOnStaleConnection = false }
+        guard let decode else { return perform(machine.decodeFailed(.connect, handedOff: handedOff)) }
+        let leg: LegRequest
+        if handedOff, let attempt {
+            leg = handoff.decodeLeg(request, attempt, answer: answer)
+        } else {
+            leg = handoff.decodeAloneLeg(request)
+        }
+        decodeIsHandedOff = handedOff
+        decodeSent = .now()
+        if let prefillDone { observe(.handoff, since: prefillDone) }
+        let exchange = DecodeExchange(
+            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
+        exchange.lastActivity = loop.upstream.tick
+        if pausedSince != nil { exchange.pause() }
+        decodeExchange = exchange
+        decode.enter()
+        loop.upstream.send(
+            head: heads.head(of: leg, to: decode), body: leg.body, to: decode, fresh: fresh || needsFreshConnections,
+            for: exchange)
+    }
+
+    private func closeDecode() {
+        guard decodeExchange != nil else { return }
+        decodeExchange = nil
+        decode?.leave()
+    }
+
+    func cancelDecode() {
+        guard let exchange = decodeExchange else { return }
+        closeDecode()
+        exchange.cancel()
+        guard decodeIsHandedOff, machine.prefill == .done, !exchange.isRelaying else { return }
+        // A decoder that never saw the request cannot tell the prefill engine.
+        if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
+        loop.metrics.kvEndings[.cancelled, default: 0] += 1
+    }
+
+    func decodeWasSent(_ exchange: DecodeExchange) {
+        guard exchange === decodeExchange else { return }
+        perform(machine.decodeWasSent())
+    }
+
+    func decodeBegan(_ exchange: DecodeExchange) {
+        guard exchange === decodeExchange, machine.decode == .sent else { return }
+        if let decodeSent { observe(.decodeFirstByte, since: decodeSent) }
+        var mayRetry = loop.shared.pool.decode.contains { state in
+            state !== decode && !triedDecode.contains { $0 === state }
+        }
+        var isBlamed = true
+        if exchange.status >= 500 || exchange.status == 429 {
+            failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
+            if exchange.status >= 500 {
+                decode?.recordFailure()
+                if refreshFacts() { (mayRetry, isBlamed) = (true, false) }
+            }
+        }
+        let actions = machine.decodeHead(
+            status: exchange.status, handedOff: decodeIsHandedOff, mayRetry: mayRetry)
+        if actions.contains(.retryPair), isBlamed, let decode { triedDecode.append(decode) }
+        perform(actions)
+        // Nothing more is read before the prefill engine is known to have taken the request.
+        if machine.isHeld { exchange.pause() }
+    }
+
+    /// A decoder that fails may have been told what is no longer true of the prefill engine: it is asked again.
+    ///
+    /// - Returns: whether that can make a difference; once a request.
+    private func refreshFacts() -> Bool {
+        guard decodeIsHandedOff, !handoff.neededFacts.isEmpty, !refreshedFacts, let prefill else { return false }
+        refreshedFacts = true
+        loop.facts.forget(prefill)
+        return true
+    }
+
+    /// Passes the decoder's answer on from its head.
+    func relayDecode() {
+        guard let exchange = decodeExchange else { return }
+        status = streamIsOpen ? 200 : exchange.status
+        sawFirstByte()
+        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
+        if pausedSince == nil { exchange.resume() }
+        exchange.beginRelay()
+        forgetRequest()
+        if exchange.hasEnded { decodeEnded(exchange) }
+    }
+
+    func decodeEnded(_ exchange: DecodeExchange) {
+        guard exchange === decodeExchange else { return }
+        closeDecode()
+        sink.end()
+        perform(machine.decodeEnded())
+    }
+
+    func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {
+        guard exchange === decodeExchange, let decode else { return }
+        if case .staleConnection = why { return resendDecode() }
+        var kind = HandoffMachine.Failure.broken
+        if case .connect = why {
+            if !lostOnStaleConnection { kind = .connect }
+        } else {
+            decode.recordFailure()
+        }
+        failure = DisaggError(kind == .connect ? .unavailable : .badGateway, "\(decode.backend.id): \(why)")
+        noteLease()
+        let actions = machine.decodeFailed(kind, handedOff: decodeIsHandedOff)
+        // The stream that broke is still needed to end the client's answer well.
+        if actions.contains(.breakStream) {
+            perform(actions)
+            return closeDecode()
+        }
+        closeDecode()
+        if actions.contains(.retryPair) { triedDecode.append(decode) }
+        perform(actions)
+    }
+
+    /// The pooled connection had been closed: the leg goes out again on a new one.
+    private func resendDecode() {
+        closeDecode()
+        guard decodeIsHandedOff, machine.rules.dispatch != .sequential else {
+            lostOnStaleConnection = true
+            return openDecode(handedOff: decodeIsHandedOff, fresh: true)
+        }
+        // The decoder may have read the ids, which must not reach it twice: both legs are sent anew.
+        needsFreshConnections = true
+        perform(machine.decodeFailed(.connect, handedOff: true))
+    }
+
+    func breakStream() {
+        loop.metrics.streamsBroken += 1
+        if let decodeExchange {
+            decodeExchange.breakAnswer(failure)
+        } else {
+            sink.write(ByteBuffer(string: "data: " + String(buffer: failure.openAIBody) + "\n\ndata: [DONE]\n\n"))
+            sink.end()
+        }
+    }
+
+    /// Lets go of the prompt once no leg can need it: a long stream does not.
+    func forgetRequest() {
+        guard machine.client == .headSent, !machine.needsRequest, !isOver else { return }
+        request.forgetBody()
+        answer = nil
+        prefillBody = ByteBuffer()
+        prefillHead = nil
+    }
+}
