@@ -2,6 +2,7 @@
 package struct DeploymentReader {
     package static let rootKeys = [
         "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
+        "conditional",
     ]
     package static let groupKeys = [
         "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
@@ -9,7 +10,7 @@ package struct DeploymentReader {
     ]
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
-        "notificationTimeout", "decodeIdleTimeout", "drainTimeout",
+        "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "decisionHeader", "allowPrefillers",
     ]
     package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
     package static let simulatorKeys = ["speed"]
@@ -34,6 +35,7 @@ package struct DeploymentReader {
             case "prefill": Self.group(node, path, &reader, &deployment.prefill)
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
+            case "conditional": Self.conditional(node, path, &reader, &deployment.conditional)
             case "lmcache": storesOnFirstRankOnly = Self.lmcache(node, path, &reader, &deployment.lmcache)
             case "simulator":
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
@@ -137,6 +139,8 @@ package struct DeploymentReader {
             case "notificationTimeout": reader.duration(node, at: path).map { proxy.notificationTimeout = $0 }
             case "decodeIdleTimeout": reader.duration(node, at: path).map { proxy.decodeIdleTimeout = $0 }
             case "drainTimeout": reader.duration(node, at: path, zeroAllowed: true).map { proxy.drainTimeout = $0 }
+            case "decisionHeader": reader.bool(node, at: path).map { proxy.requests.showsDecision = $0 }
+            case "allowPrefillers": allowPrefillers(node, path, &reader, &proxy.requests)
             default: break
             }
         }

@@ -18,6 +18,7 @@ package enum DeploymentWriter {
         lines += group(deployment.decode)
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
+        lines += conditional(deployment.conditional)
         lines += [
             "lmcache:",
             "  chunkSize: \(deployment.lmcache.chunkSize)",
@@ -82,6 +83,6 @@ package enum DeploymentWriter {
             "  notificationTimeout: \(ConfigText.text(proxy.notificationTimeout))",
             "  decodeIdleTimeout: \(ConfigText.text(proxy.decodeIdleTimeout))",
             "  drainTimeout: \(ConfigText.text(proxy.drainTimeout))",
-        ]
+        ] + requests(proxy.requests)
     }
 }

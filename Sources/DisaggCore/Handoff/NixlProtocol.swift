@@ -31,6 +31,13 @@ package struct NixlProtocol: HandoffProtocol {
         "remote_host":null,"remote_port":null}
         """
 
+    /// The edits of most requests, made once.
+    private static let commonPrefill: JSONSplice = {
+        var splice = LegRewriting.prefill
+        splice.set("kv_transfer_params", literal: prefillParameters)
+        return splice
+    }()
+
     /// Creates the protocol.
     ///
     /// - Parameters:
@@ -48,7 +55,11 @@ package struct NixlProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        LegRewriting.prefillLeg(request) { splice in
+        if attempt.previousTurn == nil, request.endpoint == .completions || request.endpoint == .chatCompletions {
+            return LegRequest(
+                path: request.endpoint.rawValue, body: Self.commonPrefill.apply(to: request.body, request.table))
+        }
+        return LegRewriting.prefillLeg(request) { splice in
             if let turn = attempt.previousTurn {
                 splice.set("kv_transfer_params", large: turn)
             } else {

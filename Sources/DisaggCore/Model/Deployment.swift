@@ -20,6 +20,8 @@ public struct Deployment: Sendable, Hashable {
     public var decode = EngineGroup(port: 8200)
     /// The proxy in front of them.
     public var proxy = ProxySettings()
+    /// When a hand-off is skipped because it would not pay.
+    public var conditional = ConditionalSettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
     /// Settings of the hand-off that only some protocols read.
@@ -184,6 +186,8 @@ public struct ProxySettings: Sendable, Hashable {
     public var decodeIdleTimeout = Duration.seconds(300)
     /// After the first SIGTERM, requests in flight have this long to end.
     public var drainTimeout = Duration.seconds(30)
+    /// How single requests are treated.
+    public var requests = RequestSettings()
 
     /// Creates the defaults.
     public init() {}

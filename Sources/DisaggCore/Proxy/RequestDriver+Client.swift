@@ -6,6 +6,12 @@ extension RequestDriver {
     func clientGone() {
         guard !isOver else { return }
         loop.metrics.clientsGone += 1
+        leave()
+    }
+
+    /// Ends the request by its protocol's rule: nobody waits for its answer any more.
+    func leave() {
+        guard !isOver else { return }
         if status == 0 { status = 499 }
         perform(machine.clientGone())
     }

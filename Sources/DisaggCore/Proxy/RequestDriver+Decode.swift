@@ -15,7 +15,8 @@ extension RequestDriver {
         decodeSent = .now()
         if let prefillDone { observe(.handoff, since: prefillDone) }
         let exchange = DecodeExchange(
-            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil, streamIsOpen: streamIsOpen)
+            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil,
+            usage: handedOff ? answer.flatMap { UsageMerge(request, answer: $0) } : nil, streamIsOpen: streamIsOpen)
         exchange.lastActivity = loop.upstream.tick
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
@@ -136,7 +137,7 @@ extension RequestDriver {
         if let decodeExchange {
             decodeExchange.breakAnswer(failure)
         } else {
-            sink.write(ByteBuffer(string: "data: " + String(buffer: failure.openAIBody) + "\n\ndata: [DONE]\n\n"))
+            sink.write(request.endpoint.errorEvents(failure))
             sink.end()
         }
     }

@@ -49,6 +49,9 @@ final class RequestDriver: RequestInFlight {
     /// then refuses connections it may have died of the request, or after reading it: so it counts as sent.
     var lostOnStaleConnection = false
 
+    let decidedAlone: HandoffReason?
+    /// Tokens of the prompt whose KV the chosen decoder has; set by who chooses it, where its policy knows.
+    var cachedOnDecoder = 0
     var reason = HandoffReason.disaggregated
     var failure = DisaggError(.unavailable, "no decode backend can be reached; see /ready")
     var status = 0
@@ -64,11 +67,20 @@ final class RequestDriver: RequestInFlight {
     var firstByteSeen = false
     var isOver = false
 
-    init(loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock) {
+    /// Creates a driver.
+    ///
+    /// - Parameters:
+    ///   - requestID: the id that the legs carry, where it is not the client's.
+    ///   - alone: why a decoder shall serve the request alone, where that was decided before.
+    init(
+        loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
+        requestID ownID: String? = nil, alone: HandoffReason? = nil
+    ) {
         self.loop = loop
         self.sink = sink
         self.request = request
-        requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
+        decidedAlone = alone
+        requestID = ownID ?? RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
         heads = RequestHeadWriter(headers, requestID: requestID)
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
     }
@@ -110,7 +122,9 @@ final class RequestDriver: RequestInFlight {
 
     func fail() {
         status = failure.code.statusCode
-        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n")
+        sink.respond(
+            status: status, extraLines: "x-request-id: \(requestID)\r\n" + (decisionLine ?? ""),
+            json: request.endpoint.errorBody(failure))
     }
 
     func observe(_ stage: ProxyMetrics.Stage, since: NIODeadline) {

@@ -38,6 +38,14 @@ package struct HeaderBlock: Sendable {
         }
     }
 
+    /// The values of all fields with a name given in lower case, in their order.
+    package func all(_ name: StaticString) -> [String] {
+        bytes.withUnsafeReadableBytes { raw in
+            fields.filter { HTTPFieldSyntax.equals(raw, $0.name, name) }
+                .map { String(decoding: raw[$0.value], as: UTF8.self) }
+        }
+    }
+
     /// Appends `name: value\r\n` lines of what the other side may see: the fields that `forwards` lets through, without
     /// those that a connection field names (RFC 9110 §7.6.1).
     ///
