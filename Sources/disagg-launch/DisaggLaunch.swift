@@ -18,9 +18,14 @@ struct DisaggLaunch: AsyncParsableCommand {
               disagg-launch preset 1p1d > my.yaml   a deployment file to edit
               disagg-launch up my.yaml              start it
               disagg-launch bench http://127.0.0.1:9000   measure it
+              disagg-launch plan --model Qwen/Qwen3-8B --gpu H100 --gpus 4 --isl 4000 --osl 300
             """,
         version: DisaggVersion.current,
-        subcommands: [UpCommand.self, PresetCommand.self, SimulateCommand.self, BenchCommand.self])
+        subcommands: [
+            UpCommand.self, StatusCommand.self, LogsCommand.self, DownCommand.self, PresetCommand.self,
+            SimulateCommand.self, BenchCommand.self, PlanCommand.self, PredictCommand.self,
+            CalibrateCommand.self,
+        ])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.
     static func main() async {

@@ -10,8 +10,9 @@ struct UpCommand: AsyncParsableCommand {
         usage: "disagg-launch up <preset|file> [<options>]",
         discussion: """
             Starts the proxy, the decode engines and the prefill engines, each with its own log file, waits until all \
-            are ready, and prints a request to try. Ctrl-C lets requests in progress finish and stops everything; a \
-            second Ctrl-C ends everything at once.
+            are ready and a request went through, and prints a request to try. A process that fails is started again, \
+            with those that must be restarted with it. Ctrl-C lets requests in progress finish and stops everything; a \
+            second Ctrl-C ends everything at once. From another terminal: `status`, `logs`, `down`.
 
             EXAMPLES:
               disagg-launch up 1p1d                        2 GPUs, or simulated engines
@@ -20,8 +21,8 @@ struct UpCommand: AsyncParsableCommand {
               disagg-launch up 1p1d --port-offset 1000     beside another deployment
               disagg-launch up my.yaml --dry-run           a script of all that it does
 
-            EXIT STATUS: 0 stopped by Ctrl-C or SIGTERM; 1 an engine or the proxy failed; 2 wrong arguments or file, \
-            a taken port, a missing program.
+            EXIT STATUS: 0 stopped by Ctrl-C, SIGTERM or `down`; 1 an engine or the proxy failed for good; 2 wrong \
+            arguments or file, a taken port, a missing program.
             """)
 
     @Argument(help: ArgumentHelp("A preset (1p1d, xp1d, xpyd) or a deployment file.", valueName: "preset|file"))
@@ -54,21 +55,17 @@ struct UpCommand: AsyncParsableCommand {
     @Option(help: "Time scale of simulated engines: 1 is like the real ones, 2 twice as fast, 0 answers at once.")
     var speed: Double?
 
-    @Option(name: .customLong("ready-timeout"), help: "Seconds until all must be ready.")
-    var readyTimeout = 1200.0
+    @Option(help: ArgumentHelp("GPUs that may be used. (default: all)", valueName: "0,2,4-7"))
+    var gpus: String?
 
-    @Option(help: "Seconds between asking engines to end and killing them.")
-    var grace = 10.0
+    @OptionGroup(title: "SUPERVISION OPTIONS")
+    var supervision: SupervisionOptions
 
     @Option(name: .customLong("proxy-executable"), help: .hidden)
     var proxyExecutable: String?
 
     func validate() throws {
         if let speed, !(speed >= 0 && speed.isFinite) { throw ValidationError("--speed must not be negative") }
-        guard readyTimeout > 0, readyTimeout <= 604_800 else {
-            throw ValidationError("--ready-timeout must be between 0 and 604800 seconds")
-        }
-        guard grace >= 0, grace <= 3600 else { throw ValidationError("--grace must be between 0 and 3600 seconds") }
         guard (-65535...65535).contains(portOffset) else {
             throw ValidationError("--port-offset: expected -65535...65535, got \(portOffset)")
         }
@@ -80,6 +77,8 @@ struct UpCommand: AsyncParsableCommand {
         request.model = model
         request.portOffset = portOffset
         request.speed = speed
+        request.gpus = gpus
+        request.visibleDevices = ExecutableSearch.variable("CUDA_VISIBLE_DEVICES")
         request.directory = ExecutableSearch.absolute(logDirectory)
         request.searchPath = ExecutableSearch.variable("PATH") ?? ""
         request.launcher = ExecutableSearch.running ?? "disagg-launch"
@@ -99,11 +98,13 @@ struct UpCommand: AsyncParsableCommand {
             for await _ in signals { stop.yield() }
         }
         defer { listener.cancel() }
-        try Launcher.prepare(plan, directory: request.directory)
-        var settings = Launcher.Settings()
-        settings.readyTimeout = .seconds(readyTimeout)
-        settings.grace = .seconds(grace)
-        let status = await Launcher(plan, settings: settings).run(
+        var settings = supervision.settings
+        settings.source = source
+        let lock = try await Launcher.prepare(
+            plan, directory: request.directory, rotation: settings.rotation, grace: settings.grace
+        ) { Terminal.write("\($0)\n") }
+        defer { withExtendedLifetime(lock) {} }
+        let status = await Launcher(plan, directory: request.directory, settings: settings).run(
             stopRequests: stopRequests, console: LaunchConsole(Terminal.sink))
         if status != 0 { throw ExitCode(status) }
     }

@@ -2,15 +2,7 @@
 enum BenchFormat {
     /// With that many digits behind the point.
     static func fixed(_ value: Double, _ digits: Int) -> String {
-        guard value.isFinite, abs(value) < 1e15 else { return "-" }
-        var scale = 1.0
-        for _ in 0..<digits { scale *= 10 }
-        let scaled = Int64((abs(value) * scale).rounded())
-        let sign = value < 0 && scaled > 0 ? "-" : ""
-        guard digits > 0 else { return "\(sign)\(scaled)" }
-        let text = "\(scaled)"
-        let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
-        return "\(sign)\(padded.dropLast(digits)).\(padded.suffix(digits))"
+        DecimalText.fixed(value, digits)
     }
 
     /// Nanoseconds as milliseconds, with three digits or more that count.

@@ -15,15 +15,15 @@ struct BenchRequestWriter {
     private let bodyStart: [UInt8]
     private let bodyEnd: [UInt8]
     private let sharedPrefix: [UInt8]
-    private var random: BenchRandom
+    private var random: SeededRandom
 
     /// - Parameter model: what the requests name.
     init(settings: BenchSettings, model: String) {
         self.settings = settings
-        random = BenchRandom(seed: settings.seed, stream: 2)
+        random = SeededRandom(seed: settings.seed, stream: 2)
         var shared: [UInt8] = []
         // The prefix depends on the seed only.
-        var prefixRandom = BenchRandom(seed: settings.seed, stream: 3)
+        var prefixRandom = SeededRandom(seed: settings.seed, stream: 3)
         Self.appendWords(settings.sharedPrefixTokens, to: &shared, from: &prefixRandom)
         sharedPrefix = shared
         let line = "POST \(settings.target.pathPrefix)\(settings.endpoint.path) HTTP/1.1\r\n"
@@ -84,7 +84,7 @@ struct BenchRequestWriter {
         return buffer
     }
 
-    private static func appendWords(_ count: Int, to text: inout [UInt8], from random: inout BenchRandom) {
+    private static func appendWords(_ count: Int, to text: inout [UInt8], from random: inout SeededRandom) {
         for _ in 0..<max(0, count) { text += words[Int(random.next() >> 32) % words.count] }
     }
 }

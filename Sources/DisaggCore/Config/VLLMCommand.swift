@@ -82,7 +82,8 @@ package enum VLLMCommand {
         if group.gpus.count >= first + group.worldSize { return Array(group.gpus[first..<first + group.worldSize]) }
         // Engines that run elsewhere take no GPU here.
         let prefillRanks =
-            deployment.prefill.urls.isEmpty ? deployment.prefill.replicas * deployment.prefill.worldSize : 0
+            deployment.prefill.urls.isEmpty && deployment.uses(.prefill)
+            ? deployment.prefill.replicas * deployment.prefill.worldSize : 0
         let start = (role == .prefill ? 0 : prefillRanks) + first
         return Array(start..<start + group.worldSize)
     }

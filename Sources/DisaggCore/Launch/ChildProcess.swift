@@ -8,14 +8,16 @@ package enum ChildProcess {
     /// - Parameters:
     ///   - command: what to run; its files must exist.
     ///   - mark: marks the command's processes, see ``ProcessSession``.
+    ///   - heading: written into the log before anything else.
     ///   - patience: how long processes that outlive the command may take to end by themselves.
     ///   - onStart: called once with the session as soon as the process runs.
     /// - Throws: ``CommandError`` where the log or the program cannot be opened.
     package static func run(
-        _ command: EngineCommand, mark: String, patience: Duration = .milliseconds(500),
+        _ command: EngineCommand, mark: String, heading: String? = nil, patience: Duration = .milliseconds(500),
         onStart: @escaping @Sendable (ProcessSession) -> Void
     ) async throws(CommandError) -> ProcessExit {
         guard let program = command.arguments.first else { throw CommandError("\(command.name) has no program") }
+        if let heading { try RunDirectory.append(heading, to: command.logFile) }
         let log = FileDescriptor(rawValue: try RunDirectory.openLog(command.logFile))
         defer { try? log.close() }
         var variables: [Environment.Key: String?] = [Environment.Key(stringLiteral: ProcessSession.markName): mark]

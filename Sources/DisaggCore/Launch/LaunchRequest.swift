@@ -10,6 +10,10 @@ package struct LaunchRequest: Sendable, Hashable {
     package var portOffset = 0
     /// Replaces the simulated engines' time scale.
     package var speed: Double?
+    /// The GPUs that may be used, as `0,2,4-7`; nil for all.
+    package var gpus: String?
+    /// The launcher's own `CUDA_VISIBLE_DEVICES`: what a batch system gave it. Read where ``gpus`` is nil.
+    package var visibleDevices: String?
     /// Directory of logs and generated files.
     package var directory = "logs"
     /// Where `vllm` and `nvidia-smi` are looked for.
@@ -79,7 +83,9 @@ package struct LaunchRequest: Sendable, Hashable {
                         ? "nvidia-smi finds \(gpus) GPU\(gpus == 1 ? "" : "s"): starting vLLM"
                         : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
             }
-            if deployment.engine == .vllm, gpus > 0 { try checkGPUs(deployment, present: gpus) }
+            if deployment.engine == .vllm {
+                deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil)
+            }
         }
         var places = CommandPlaces(
             directory: directory, launcher: launcher,
@@ -100,16 +106,18 @@ package struct LaunchRequest: Sendable, Hashable {
         return LaunchPlan(deployment, places: places)
     }
 
-    private func checkGPUs(_ deployment: Deployment, present: Int) throws(CommandError) {
-        for role in BackendRole.allCases where deployment.group(role).urls.isEmpty {
-            for replica in 0..<deployment.group(role).replicas {
-                let gpus = VLLMCommand.gpus(deployment, role, replica: replica)
-                guard let missing = gpus.first(where: { $0 >= present }) else { continue }
-                throw CommandError(
-                    "\(role.backendID(replica: replica)) needs GPU \(missing), but nvidia-smi finds \(present): set "
-                        + "\(role.rawValue).gpus or fewer replicas in the deployment file, or use --engine simulated")
+    private func assignGPUs(_ deployment: Deployment, present: Int?) throws(CommandError) -> Deployment {
+        var allowed = Array(0..<(present ?? 1024))
+        if let gpus {
+            allowed = try GPUAssignment.list(gpus, option: "--gpus")
+            if let present, let missing = allowed.first(where: { $0 >= present }) {
+                throw CommandError("--gpus: there is no GPU \(missing), nvidia-smi finds \(present)")
             }
+        } else if let visibleDevices, let list = try? GPUAssignment.list(visibleDevices, option: "") {
+            // Names such as GPU-8f2c… are no numbers to hand out; then all are taken, as nvidia-smi lists them.
+            allowed = list
         }
+        return try GPUAssignment.assign(deployment, allowed: allowed, present: present)
     }
 }
 

@@ -2,12 +2,15 @@ internal import Glibc
 
 /// One run of a ``Launcher``: the machine, and what its actions need.
 struct LaunchRun {
-    /// What happens around the machine.
+    /// What happens around the machine. The second number of a process's event says which of its runs it belongs to.
     enum Event: Sendable {
-        case started(Int, ProcessSession)
-        case couldNotStart(Int, String)
-        case exited(Int, ProcessExit)
-        case ready(Int)
+        case started(Int, Int, ProcessSession)
+        case couldNotStart(Int, Int, String)
+        case exited(Int, Int, ProcessExit)
+        case watched(Int, Int, EngineWatch.Event)
+        case restartDue(Int)
+        case retirementOver(Int, Int)
+        case proof(Int, PDProof.Verdict)
         case timer(LaunchMachine.Timer)
         case stop, tick
     }
@@ -15,47 +18,104 @@ struct LaunchRun {
     /// The command's exit status, once everything is gone.
     private(set) var exitStatus: Int32?
 
-    private let plan: LaunchPlan
-    private let settings: Launcher.Settings
+    let plan: LaunchPlan
+    let settings: Launcher.Settings
+    let directory: String
     private let events: AsyncStream<Event>.Continuation
-    private let identity = "\(getpid())-\(UInt64.random(in: .min ... .max))"
-    private let start = ContinuousClock.now
-    private var machine: LaunchMachine
-    private var console: LaunchConsole
-    private var sessions: [Int: ProcessSession] = [:]
-    private var lastNotice = ContinuousClock.now
+    let identity = "\(getpid())-\(UInt64.random(in: .min ... .max))"
+    let start = ContinuousClock.now
+    let startedAt = time(nil)
+    var machine: LaunchMachine
+    var console: LaunchConsole
+    var sessions: [Int: ProcessSession] = [:]
+    var lastNotice = ContinuousClock.now
+    /// Why each process last failed, in one line.
+    var causes: [Int: String] = [:]
+    /// What each process's log said about its last end.
+    var findings: [Int: LogDiagnosis.Finding] = [:]
+    /// When each process came into its state, in seconds since 1970.
+    var since: [Int]
+    /// How often each process was started.
+    private var runs: [Int]
+    private var proofs = 0
+    private var written = ""
 
     init(_ launcher: Launcher, console: LaunchConsole, events: AsyncStream<Event>.Continuation) {
         plan = launcher.plan
         settings = launcher.settings
-        machine = LaunchMachine(processes: launcher.plan.processes.count)
+        directory = launcher.directory
+        machine = LaunchMachine(launcher.plan.members, policy: launcher.settings.restarts)
+        runs = Array(repeating: 0, count: launcher.plan.processes.count)
+        since = Array(repeating: startedAt, count: launcher.plan.processes.count)
         self.console = console
         self.events = events
     }
 
-    mutating func begin(_ group: inout TaskGroup<Void>) { perform(machine.begin(), &group) }
+    /// Since the run began.
+    private var now: Duration { ContinuousClock.now - start }
+
+    mutating func begin(_ group: inout TaskGroup<Void>) {
+        // Before the first process: should the launcher be killed, the next one finds them by this file.
+        writeState()
+        perform(machine.begin(), &group)
+    }
 
     mutating func handle(_ event: Event, _ group: inout TaskGroup<Void>) {
+        let before = machine.processes
         switch event {
-        case .started(let index, let session):
+        case .started(let index, let run, let session):
+            guard run == runs[index] else { return }
             sessions[index] = session
-            if !console.isLive { console.line("\(name(index)) started, pid \(session.id), log \(log(index))") }
-            probe(index, &group)
+            if !console.isLive || machine.phase == .up {
+                console.line("\(name(index)) started, pid \(session.id), log \(log(index))")
+            }
             perform(machine.started(index), &group)
-        case .couldNotStart(let index, let reason): perform(machine.couldNotStart(index, reason), &group)
-        case .exited(let index, let exit):
+        case .couldNotStart(let index, let run, let reason):
+            guard run == runs[index] else { return }
+            causes[index] = reason
+            perform(machine.couldNotStart(index, reason), &group)
+        case .exited(let index, let run, let exit):
+            guard run == runs[index] else { return }
             // Its id may now be given to another process: never signal it again.
             sessions[index] = nil
-            if machine.phase != .starting, machine.phase != .up { console.line("\(name(index)) stopped") }
-            perform(machine.exited(index, exit), &group)
-        case .ready(let index):
-            if !console.isLive, machine.phase == .starting {
-                console.line("\(name(index)) ready after \(seconds) s, \(plan.processes[index].url)")
+            if !machine.isServing { console.line("\(name(index)) stopped") }
+            perform(machine.exited(index, exit, isPermanent: diagnose(index, exit), at: now), &group)
+        case .watched(let index, let run, let event):
+            guard run == runs[index] else { return }
+            watched(index, event, &group)
+        case .restartDue(let index): perform(machine.restartDue(index), &group)
+        case .retirementOver(let index, let run):
+            if run == runs[index], machine.processes[index] == .retiring { sessions[index]?.signalMembers(SIGKILL) }
+        case .proof(let number, let verdict):
+            guard number == proofs else { return }
+            switch verdict {
+            case .proven: perform(machine.proven(), &group)
+            case .failed(let reason): perform(machine.notProven(reason), &group)
+            case .unclear(let reason):
+                if machine.isServing { console.line("The hand-off was not proven: \(reason)") }
+                perform(machine.proven(), &group)
             }
-            perform(machine.ready(index), &group)
         case .timer(let timer): perform(machine.timerFired(timer), &group)
         case .stop: perform(machine.stopRequested(), &group)
         case .tick: showProgress()
+        }
+        for index in machine.processes.indices where machine.processes[index] != before[index] {
+            since[index] = time(nil)
+        }
+        writeState()
+    }
+
+    private mutating func watched(_ index: Int, _ event: EngineWatch.Event, _ group: inout TaskGroup<Void>) {
+        switch event {
+        case .doubt(let reason): console.line("\(name(index)): \(reason)")
+        case .faulty(let reason, let isPermanent):
+            causes[index] = reason
+            perform(machine.faulty(index, reason, isPermanent: isPermanent), &group)
+        case .ready:
+            if !console.isLive || machine.phase == .up, machine.isServing {
+                console.line("\(name(index)) ready after \(seconds) s, \(plan.processes[index].url)")
+            }
+            perform(machine.ready(index, at: now), &group)
         }
     }
 
@@ -70,19 +130,26 @@ struct LaunchRun {
         for action in actions {
             switch action {
             case .start(let index): spawn(index, &group)
+            case .startLater(let index, let wait): later(wait, .restartDue(index), &group)
             case .terminate(let index): sessions[index]?.signalGroup(SIGTERM)
+            case .retire(let index):
+                sessions[index]?.signalGroup(SIGTERM)
+                later(settings.grace, .retirementOver(index, runs[index]), &group)
             case .kill(let index): sessions[index]?.signalMembers(SIGKILL)
-            case .setTimer(let timer):
-                let events = events
-                let duration = duration(of: timer)
-                group.addTask {
-                    if (try? await Task.sleep(for: duration)) != nil { events.yield(.timer(timer)) }
-                }
+            case .prove: prove(&group)
+            case .setTimer(let timer): later(duration(of: timer), .timer(timer), &group)
             case .report(let report): show(report)
             case .finish(let status):
                 console.clearLive()
                 exitStatus = status
             }
+        }
+    }
+
+    private func later(_ wait: Duration, _ event: Event, _ group: inout TaskGroup<Void>) {
+        let events = events
+        group.addTask {
+            if (try? await Task.sleep(for: wait)) != nil { events.yield(event) }
         }
     }
 
@@ -94,93 +161,64 @@ struct LaunchRun {
         }
     }
 
-    private func spawn(_ index: Int, _ group: inout TaskGroup<Void>) {
+    /// Starts a process and watches it until it ends.
+    private mutating func spawn(_ index: Int, _ group: inout TaskGroup<Void>) {
+        runs[index] += 1
         let events = events
-        let command = plan.processes[index].command
-        let mark = "\(identity)/\(command.name)"
+        let run = runs[index]
+        let process = plan.processes[index]
+        let mark = "\(identity)/\(process.command.name)"
+        let heading = "\(LogTail.startMark)start \(run) of \(process.command.name), \(WallClock.text(time(nil)))"
+        let watch = EngineWatch(
+            process: process, probeInterval: settings.probeInterval, healthInterval: settings.healthInterval,
+            hangTimeout: settings.hangTimeout, evidencePatience: settings.evidencePatience,
+            // The first start has a deadline that all share.
+            readyTimeout: machine.phase == .up ? settings.readyTimeout : nil)
         group.addTask {
-            do throws(CommandError) {
-                let exit = try await ChildProcess.run(command, mark: mark) { events.yield(.started(index, $0)) }
-                events.yield(.exited(index, exit))
-            } catch {
-                events.yield(.couldNotStart(index, error.description))
+            await withTaskGroup(of: Void.self) { group in
+                do throws(CommandError) {
+                    let (sessions, session) = AsyncStream.makeStream(of: ProcessSession.self)
+                    group.addTask {
+                        for await started in sessions {
+                            events.yield(.started(index, run, started))
+                            await watch.run { events.yield(.watched(index, run, $0)) }
+                            return
+                        }
+                    }
+                    let exit = try await ChildProcess.run(process.command, mark: mark, heading: heading) {
+                        session.yield($0)
+                        session.finish()
+                    }
+                    events.yield(.exited(index, run, exit))
+                } catch {
+                    events.yield(.couldNotStart(index, run, error.description))
+                }
+                group.cancelAll()
             }
         }
     }
 
-    private func probe(_ index: Int, _ group: inout TaskGroup<Void>) {
+    private mutating func prove(_ group: inout TaskGroup<Void>) {
+        proofs += 1
+        let number = proofs
+        guard settings.proves, let proof = plan.proof else {
+            events.yield(.proof(number, .proven))
+            return
+        }
         let events = events
-        let interval = settings.probeInterval
-        let request = HTTPProbe(url: plan.processes[index].readinessURL)
-        group.addTask {
-            while await request.run() != .status(200) {
-                guard (try? await Task.sleep(for: interval)) != nil else { return }
-            }
-            events.yield(.ready(index))
-        }
+        group.addTask { events.yield(.proof(number, await proof.run())) }
     }
 
-    // MARK: - What the user sees
-
-    private func name(_ index: Int) -> String { plan.processes[index].command.name }
-
-    private func log(_ index: Int) -> String { plan.processes[index].command.logFile }
-
-    /// Seconds since the start, with one decimal.
-    private var seconds: String {
-        let tenths = (ContinuousClock.now - start) / .milliseconds(100)
-        return "\(Int(tenths) / 10).\(Int(tenths) % 10)"
-    }
-
-    private mutating func show(_ report: LaunchMachine.Report) {
-        switch report {
-        case .allReady: announce()
-        case .couldNotStart(let index, let reason): console.problem("error: \(name(index)): \(reason)")
-        case .died(let index, let exit, let beforeReady):
-            let when = beforeReady ? "before it was ready" : "while it was serving"
-            console.problem("error: \(name(index)) ended \(when): \(exit). Its last lines (\(log(index))):")
-            let lines = LogTail.lines(of: log(index), count: 20)
-            for line in lines { console.problem("  | \(line)") }
-            if lines.isEmpty { console.problem("  (it wrote nothing)") }
-            console.problem("Stopping everything.")
-        case .notReady(let late):
-            let limit = ConfigText.text(settings.readyTimeout)
-            console.problem("error: not ready within \(limit): \(late.map(name).joined(separator: ", "))")
-            for index in late {
-                console.problem("\(name(index)), \(log(index)):")
-                for line in LogTail.lines(of: log(index), count: 5) { console.problem("  | \(line)") }
-            }
-            console.problem("Stopping everything. --ready-timeout gives more time.")
-        case .stopping:
-            console.line("Stopping: the proxy finishes requests in progress. Ctrl-C again ends everything at once.")
-        case .killing(let indices): console.line("Killing \(indices.map(name).joined(separator: ", "))")
+    /// Writes what `status` reads, where it changed. That it cannot be written is no reason to stop.
+    private mutating func writeState() {
+        let path = "\(directory)/\(RunState.fileName)"
+        guard exitStatus == nil else {
+            unlink(path)
+            return
         }
-    }
-
-    private mutating func announce() {
-        console.line("All ready after \(seconds) s. Ctrl-C stops everything.")
-        for index in plan.processes.indices {
-            let padding = String(repeating: " ", count: max(1, 12 - name(index).count))
-            console.line("  \(name(index))\(padding)\(plan.processes[index].url)   log \(log(index))")
-        }
-        console.line("Try it:")
-        console.line("  \(plan.curlLine)")
-    }
-
-    private mutating func showProgress() {
-        guard machine.phase == .starting else { return }
-        if console.isLive {
-            console.live(
-                plan.processes.indices.map { index in
-                    let isReady = machine.processes[index] == .ready
-                    let padding = String(repeating: " ", count: max(1, 12 - name(index).count))
-                    let last = isReady ? plan.processes[index].url : LogTail.lines(of: log(index), count: 1).first ?? ""
-                    return "  \(name(index))\(padding)\(isReady ? "ready   " : "starting") \(seconds) s  \(last)"
-                })
-        } else if ContinuousClock.now - lastNotice >= settings.noticeInterval {
-            lastNotice = .now
-            let late = plan.processes.indices.filter { machine.processes[$0] != .ready }
-            console.line("waiting for \(late.map(name).joined(separator: ", ")) (\(seconds) s)")
-        }
+        let text = state.json
+        guard text != written else { return }
+        written = text
+        try? RunDirectory.replace(EngineCommand.File(path: path, contents: text))
     }
 }

@@ -1,7 +1,7 @@
-/// Starts a deployment's processes, shows how they come up, and ends them all.
+/// Starts a deployment's processes, keeps them running, shows how they do, and ends them all.
 ///
 /// It feeds a ``LaunchMachine`` with what happens and does what the machine says. Files must be written and ports
-/// checked before: see ``prepare(_:directory:)``.
+/// checked before: see ``prepare(_:directory:grace:note:)``.
 package struct Launcher: Sendable {
     /// Times of a run.
     package struct Settings: Sendable, Hashable {
@@ -13,8 +13,24 @@ package struct Launcher: Sendable {
         package var drainMargin = Duration.seconds(2)
         /// Between two readiness requests to one process.
         package var probeInterval = Duration.milliseconds(200)
+        /// Between two health requests to a process that is ready.
+        package var healthInterval = Duration.seconds(5)
+        /// A process that was ready and answers nothing for so long is killed.
+        package var hangTimeout = Duration.seconds(60)
+        /// How long the log lines that prove a bind may come after an engine is healthy.
+        package var evidencePatience = Duration.seconds(5)
         /// Without a terminal, how often the processes still waited for are listed.
         package var noticeInterval = Duration.seconds(15)
+        /// Between two looks at the sizes of the log files.
+        package var rotationInterval = Duration.seconds(2)
+        /// When failed processes are started again.
+        package var restarts = RestartPolicy()
+        /// How large log files may become.
+        package var rotation = LogRotation()
+        /// Whether a request is sent through the proxy before the deployment counts as up.
+        package var proves = true
+        /// The preset or file, for `status`.
+        package var source = ""
 
         /// Creates the defaults.
         package init() {}
@@ -22,23 +38,42 @@ package struct Launcher: Sendable {
 
     /// What to run.
     package var plan: LaunchPlan
+    /// Where logs, generated files and the run's state are; it must exist.
+    package var directory: String
     /// The run's times.
     package var settings: Settings
 
     /// Creates a launcher.
-    package init(_ plan: LaunchPlan, settings: Settings = Settings()) {
+    package init(_ plan: LaunchPlan, directory: String, settings: Settings = Settings()) {
         self.plan = plan
+        self.directory = directory
         self.settings = settings
     }
 
-    /// Checks the ports and writes the files, before anything is started.
-    package static func prepare(_ plan: LaunchPlan, directory: String) throws(CommandError) {
+    /// Takes the directory over, checks the ports and writes the files, before anything is started.
+    ///
+    /// - Parameters:
+    ///   - grace: how long left-over processes of a killed launcher may take to end.
+    ///   - note: called with lines for the user.
+    /// - Returns: the directory's lock; to be held until the run is over.
+    package static func prepare(
+        _ plan: LaunchPlan, directory: String, rotation: LogRotation = LogRotation(), grace: Duration = .seconds(10),
+        note: (String) -> Void = { _ in }
+    ) async throws(CommandError) -> RunLock {
+        var lock: RunLock?
+        if ProcFile.names(in: directory) != nil {
+            lock = try await RunRecovery.take(directory, grace: grace, note: note)
+        }
         try PortCheck.check(plan.processes.flatMap(\.ports))
         try RunDirectory.create(directory)
+        let held: RunLock
+        if let lock { held = lock } else { held = try await RunRecovery.take(directory, grace: grace, note: note) }
+        for process in plan.processes { rotation.putAside(process.command.logFile) }
         for file in plan.processes.flatMap(\.command.files) { try RunDirectory.write(file) }
+        return held
     }
 
-    /// Runs the deployment until it is stopped or a process dies; when this returns, nothing is left.
+    /// Runs the deployment until it is stopped or cannot go on; when this returns, nothing is left.
     ///
     /// - Parameters:
     ///   - stopRequests: one element a request of the user to stop; the first is polite, the second kills.
@@ -47,12 +82,18 @@ package struct Launcher: Sendable {
     package func run(stopRequests: AsyncStream<Void>, console: LaunchConsole) async -> Int32 {
         let (events, continuation) = AsyncStream.makeStream(of: LaunchRun.Event.self)
         let interval = console.isLive ? Duration.milliseconds(250) : .seconds(1)
+        let (settings, logs) = (settings, plan.processes.map(\.command.logFile))
         return await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await _ in stopRequests { continuation.yield(.stop) }
             }
             group.addTask {
                 while (try? await Task.sleep(for: interval)) != nil { continuation.yield(.tick) }
+            }
+            group.addTask {
+                while (try? await Task.sleep(for: settings.rotationInterval)) != nil {
+                    for log in logs { settings.rotation.check(log) }
+                }
             }
             var run = LaunchRun(self, console: console, events: continuation)
             run.begin(&group)

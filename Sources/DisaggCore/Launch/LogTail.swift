@@ -2,6 +2,9 @@ internal import Glibc
 
 /// The end of a log file, ready to be shown.
 package enum LogTail {
+    /// Begins the line that the launcher writes into a log before each start of its process.
+    package static let startMark = "=== disagg-launch: "
+
     /// The last lines that hold something; escape sequences and control characters are dropped.
     ///
     /// - Parameters:
@@ -9,6 +12,11 @@ package enum LogTail {
     ///   - count: how many lines.
     ///   - limit: how many bytes from the end are looked at.
     package static func lines(of path: String, count: Int, limit: Int = 64 << 10) -> [String] {
+        Array(linesOfLastStart(of: path, limit: limit).suffix(count))
+    }
+
+    /// The lines since the process was last started, as far as they lie within the last bytes of the file.
+    package static func linesOfLastStart(of path: String, limit: Int) -> [String] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }
@@ -20,10 +28,12 @@ package enum LogTail {
         guard length > 0 else { return [] }
         // Progress bars end their lines with a carriage return.
         let lines = buffer[..<length].split { $0 == 0x0A || $0 == 0x0D }.map(clean).filter { !$0.isEmpty }
-        return Array(lines.suffix(count))
+        guard let mark = lines.lastIndex(where: { $0.hasPrefix(startMark) }) else { return lines }
+        return Array(lines[(mark + 1)...])
     }
 
-    private static func clean(_ line: ArraySlice<UInt8>) -> String {
+    /// The line's text without escape sequences and control characters.
+    package static func clean(_ line: ArraySlice<UInt8>) -> String {
         var result: [UInt8] = []
         var bytes = line.makeIterator()
         while let byte = bytes.next() {

@@ -24,10 +24,8 @@ package struct ProcessSession: Sendable, Hashable {
     package var members: [Int32] {
         let own = getpid()
         return ProcFile.processes.filter { process in
-            guard process > 1, process != own, let status = Self.status(of: process), status.isAlive else {
-                return false
-            }
-            return status.session == id || isMarked(process)
+            guard process > 1, process != own, let facts = ProcessFacts(process), facts.isAlive else { return false }
+            return facts.session == id || isMarked(process)
         }
     }
 
@@ -64,18 +62,6 @@ package struct ProcessSession: Sendable, Hashable {
     }
 
     private func isMarked(_ process: Int32) -> Bool {
-        guard !mark.isEmpty, let environment = ProcFile.bytes("/proc/\(process)/environ") else { return false }
-        let wanted = Array("\(Self.markName)=\(mark)".utf8)
-        return environment.split(separator: 0).contains { $0.elementsEqual(wanted) }
-    }
-
-    /// State and session out of `/proc/PID/stat`: the fields after the name, which may itself hold spaces and brackets.
-    private static func status(of process: Int32) -> (isAlive: Bool, session: Int32)? {
-        guard let text = ProcFile.text("/proc/\(process)/stat"), let bracket = text.lastIndex(of: ")") else {
-            return nil
-        }
-        let fields = text[text.index(after: bracket)...].split(separator: " ")
-        guard fields.count > 3, let session = Int32(fields[3]) else { return nil }
-        return (fields[0] != "Z" && fields[0] != "X", session)
+        !mark.isEmpty && ProcessFacts.variable(Self.markName, of: process) == .set(mark)
     }
 }

@@ -38,6 +38,9 @@ public struct Deployment: Sendable, Hashable {
     /// The group of one role.
     public func group(_ role: BackendRole) -> EngineGroup { role == .prefill ? prefill : decode }
 
+    /// Whether engines of that role are ever asked: without a hand-off, prefill engines are not, so none is started.
+    public func uses(_ role: BackendRole) -> Bool { role == .decode || handoff != .none }
+
     /// The backends of one role, in replica order; their ids are `prefill-0`, `prefill-1`, …
     public func backends(_ role: BackendRole) -> [Backend] {
         let group = group(role)

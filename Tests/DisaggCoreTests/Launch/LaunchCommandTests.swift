@@ -15,6 +15,7 @@ struct LaunchCommandTests {
             name: "launcher", arguments: [try #require(LaunchScene.launcher)] + arguments,
             environment: ["PATH": path, "FAKE_SCENE": scene.mark, "FAKE_EVENTS": scene.directory + "/events"],
             logFile: scene.directory + "/launcher.log")
+        unlink(command.logFile)
         let (sessions, session) = AsyncStream.makeStream(of: ProcessSession.self)
         async let exit = ChildProcess.run(command, mark: scene.mark) { session.yield($0) }
         for await started in sessions {

@@ -56,7 +56,7 @@ struct LaunchRequestTests {
             Issue.record("expected an error")
         } catch let error as CommandError {
             #expect(error.exitStatus == 2)
-            #expect(error.description.hasPrefix("decode-0 needs GPU 2, but nvidia-smi finds 2"))
+            #expect(error.description.hasPrefix("the decode engines need 2 GPUs (2 of 1), but only 0 of 2 are left"))
         }
     }
 

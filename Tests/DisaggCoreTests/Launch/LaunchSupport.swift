@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 import Synchronization
 import Testing
 
@@ -38,23 +39,30 @@ final class LaunchScene: Sendable {
         var descriptors: [Int32] = []
         defer { for descriptor in descriptors { close(descriptor) } }
         return (0..<count).map { _ in
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            guard let (descriptor, port) = boundSocket(port: 0) else { return 0 }
             descriptors.append(descriptor)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-            withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                    _ = bind(descriptor, generic, length)
-                    _ = getsockname(descriptor, generic, &length)
-                }
-            }
-            return Int(UInt16(bigEndian: address.sin_port))
+            return port
         }
     }
 
+    /// A socket bound to a port of loopback, and the port; nil where it is taken.
+    static func boundSocket(port: Int) -> (descriptor: Int32, port: Int)? {
+        guard let address = try? SocketAddress(ipAddress: "127.0.0.1", port: port) else { return nil }
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard address.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 128)
+        var length = socklen_t(bytes.count)
+        bytes.withUnsafeMutableBytes {
+            _ = getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
+        }
+        // The port follows the family in every socket address of the Internet, its high byte first.
+        return (descriptor, Int(bytes[2]) << 8 | Int(bytes[3]))
+    }
+
     /// Writes a deployment file of fake vLLM engines on free ports.
-    func write(_ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "") throws -> String {
+    func write(
+        _ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "", prefills: Int = 1
+    ) throws -> String {
         let ports = Self.freePorts(6)
         func environment(_ extra: [String: String]) -> String {
             var all = extra
@@ -67,7 +75,7 @@ final class LaunchScene: Sendable {
             contents: """
                 model: fake/model
                 engine: vllm
-                prefill: {port: \(ports[0]), env: {\(environment(prefill))}}
+                prefill: {replicas: \(prefills), port: \(ports[0]), env: {\(environment(prefill))}}
                 decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3]), env: {\(environment(decode))}}
                 proxy:
                   listen: 127.0.0.1:\(ports[4])
@@ -87,6 +95,39 @@ final class LaunchScene: Sendable {
         plan.processes[0].command.environment["FAKE_EVENTS"] = directory + "/events"
         plan.processes[0].command.environment["FAKE_SCENE"] = mark
         return plan
+    }
+
+    /// Settings with short times.
+    static func settings(_ change: (inout Launcher.Settings) -> Void = { _ in }) -> Launcher.Settings {
+        var settings = Launcher.Settings()
+        settings.probeInterval = .milliseconds(30)
+        settings.healthInterval = .milliseconds(50)
+        settings.rotationInterval = .milliseconds(50)
+        settings.restarts.firstDelay = .milliseconds(20)
+        settings.source = "test.yaml"
+        change(&settings)
+        return settings
+    }
+
+    /// Runs a plan; `body` may stop it through the continuation.
+    func run(
+        _ plan: LaunchPlan, _ settings: Launcher.Settings = LaunchScene.settings(),
+        _ body: @escaping @Sendable (AsyncStream<Void>.Continuation) async throws -> Void = { _ in }
+    ) async throws -> Int32 {
+        let lock = try await Launcher.prepare(plan, directory: directory + "/logs", rotation: settings.rotation)
+        let launcher = Launcher(plan, directory: directory + "/logs", settings: settings)
+        let (stops, stop) = AsyncStream.makeStream(of: Void.self)
+        async let status = launcher.run(stopRequests: stops, console: console)
+        do {
+            try await body(stop)
+        } catch {
+            // A condition that never came must not leave processes or wait for ever.
+            stop.yield()
+            stop.yield()
+        }
+        let result = await status
+        withExtendedLifetime(lock) {}
+        return result
     }
 
     var console: LaunchConsole {

@@ -6,22 +6,18 @@ import Testing
 
 @Suite("Launcher", .serialized)
 struct LauncherTests {
-    /// Runs a plan; `body` may stop it through the continuation.
+    /// Runs a plan in which a failure ends everything; `body` may stop it through the continuation.
     private func run(
         _ scene: LaunchScene, _ plan: LaunchPlan, grace: Duration = .seconds(5),
         readyTimeout: Duration = .seconds(30),
         _ body: @escaping @Sendable (AsyncStream<Void>.Continuation) async throws -> Void = { _ in }
     ) async throws -> Int32 {
-        try Launcher.prepare(plan, directory: scene.directory + "/logs")
-        var settings = Launcher.Settings()
-        settings.grace = grace
-        settings.readyTimeout = readyTimeout
-        settings.probeInterval = .milliseconds(30)
-        let launcher = Launcher(plan, settings: settings)
-        let (stops, stop) = AsyncStream.makeStream(of: Void.self)
-        async let status = launcher.run(stopRequests: stops, console: scene.console)
-        try await body(stop)
-        return await status
+        let settings = LaunchScene.settings {
+            $0.grace = grace
+            $0.readyTimeout = readyTimeout
+            $0.restarts.maximumRestarts = 0
+        }
+        return try await scene.run(plan, settings, body)
     }
 
     @Test("starts proxy, decode and prefill in this order, announces them, and a stop leaves nothing with status 0")
@@ -55,6 +51,7 @@ struct LauncherTests {
         let plan = try await scene.plan(try scene.write(["FAKE_MODE": "die"]))
         #expect(try await run(scene, plan) == 1)
         #expect(scene.contains("prefill-0 ended before it was ready: exit status 3"))
+        #expect(scene.contains("the GPU's memory is full") && scene.contains("what to do:"))
         #expect(scene.contains("ERROR line 29: CUDA out of memory"))
         #expect(scene.contains("ERROR line 10:") && !scene.contains("ERROR line 9:"))
         #expect(scene.survivors.isEmpty)
@@ -145,19 +142,11 @@ struct LauncherTests {
         let scene = try LaunchScene()
         let plan = try await scene.plan(try scene.write())
         let port = try #require(plan.deployment.decode.receiverPorts(replica: 0).allocPorts.first)
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let (descriptor, _) = try #require(LaunchScene.boundSocket(port: port))
         defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
         #expect(listen(descriptor, 1) == 0)
         do throws(CommandError) {
-            try Launcher.prepare(plan, directory: scene.directory + "/logs")
+            _ = try await Launcher.prepare(plan, directory: scene.directory + "/logs")
             Issue.record("expected an error")
         } catch {
             #expect(error.exitStatus == 2)

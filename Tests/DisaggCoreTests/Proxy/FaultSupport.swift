@@ -26,10 +26,14 @@ final class HeldPort: Sendable {
 
     init(_ port: Int) async throws {
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        // NIO's address, not sockaddr_in: whose members the compiler finds in Glibc or in NIO's C module, by the files it
+        // happens to compile together.
         let address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
         let descriptor = descriptor
         // The listener closes a moment after the engine's death.
-        try await eventually { address.withSockAddr { bind(descriptor, $0, socklen_t($1)) == 0 } }
+        try await eventually {
+            address.withSockAddr { bind(descriptor, $0, socklen_t($1)) == 0 }
+        }
     }
 
     deinit { close(descriptor) }

@@ -1,5 +1,5 @@
 /// SplitMix64: the same numbers for the same seed on every run and machine (Steele, Lea, Flood 2014).
-package struct BenchRandom: RandomNumberGenerator, Sendable {
+package struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     /// Creates a generator.

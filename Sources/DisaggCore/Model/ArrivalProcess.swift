@@ -11,7 +11,7 @@ internal import Musl
 package struct ArrivalProcess: Sendable {
     private let meanNanoseconds: Double
     private let shape: Double
-    private var random: BenchRandom
+    private var random: SeededRandom
 
     /// Creates a process.
     ///
@@ -21,7 +21,7 @@ package struct ArrivalProcess: Sendable {
     package init(rate: Double, burstiness: Double = 1, seed: UInt64) {
         meanNanoseconds = 1e9 / rate
         shape = burstiness
-        random = BenchRandom(seed: seed, stream: 1)
+        random = SeededRandom(seed: seed, stream: 1)
     }
 
     /// Nanoseconds from one arrival to the next.

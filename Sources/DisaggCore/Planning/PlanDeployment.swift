@@ -1,0 +1,90 @@
+/// Turns a plan into the deployment file that runs it.
+package enum PlanDeployment {
+    /// The deployment of the best layout; nil where there is none.
+    ///
+    /// GPUs are given where all engines are on one host: the launcher starts engines on its own machine. On several hosts
+    /// the comment lines say which engine goes where.
+    package static func deployment(_ result: PlanResult) -> Deployment? {
+        guard let best = result.best else { return nil }
+        let request = result.request
+        var deployment = Deployment()
+        deployment.model = request.modelName
+        deployment.handoff = best.layout.isDisaggregated ? request.handoff : .none
+        deployment.firstToken = request.firstToken
+        deployment.decode = group(deployment.decode, best.layout.decode, request, isApart: best.layout.isDisaggregated)
+        if let prefill = best.layout.prefill {
+            deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)
+        }
+        if best.layout.isDisaggregated, request.handoff == .lmcache {
+            let chunk = max(1, deployment.lmcache.chunkSize)
+            let bytes =
+                chunk * request.setup.shape.kvBytesPerToken(tensorParallel: best.layout.decode.tensorParallel)
+            let chunks = (request.workload.longestInput + chunk - 1) / chunk
+            // Room for the longest prompt from each prefill engine, at least for two, and an exact multiple of a chunk.
+            let feeding = max(2, best.layout.prefill?.count ?? 1)
+            deployment.lmcache.decodeBufferBytes =
+                max(deployment.lmcache.decodeBufferBytes / bytes, chunks * feeding) * bytes
+            deployment.lmcache.prefillBufferBytes =
+                max(deployment.lmcache.prefillBufferBytes / bytes, chunks * 2) * bytes
+        }
+        if let placement = result.placement, Set(placement.seats.map(\.host)).count == 1 {
+            let devices = request.hosts[placement.seats.first?.host ?? 0].devices
+            func indices(_ role: BackendRole) -> [Int] {
+                placement.seats.filter { $0.engine.role == role }.flatMap { seat in
+                    seat.positions.filter(devices.indices.contains).map { devices[$0].index }
+                }
+            }
+            deployment.prefill.gpus = best.layout.isDisaggregated ? indices(.prefill) : []
+            deployment.decode.gpus = indices(.decode)
+        }
+        return deployment
+    }
+
+    private static func group(_ group: EngineGroup, _ part: PlanLayout.Part, _ request: PlanRequest, isApart: Bool)
+        -> EngineGroup
+    {
+        var group = group
+        group.replicas = part.count
+        group.tensorParallel = part.tensorParallel
+        group.extraArguments = [
+            "--max-num-seqs", "\(part.sequences)", "--max-num-batched-tokens", "\(part.batchedTokens)",
+            "--gpu-memory-utilization", DecimalText.fixed(request.utilization, 2),
+            "--max-model-len", "\(modelLength(request))",
+        ]
+        // The launcher adds it itself where the hand-off wants it.
+        let isImplied = isApart && [.lmcache, .lmcacheLegacy, .plain].contains(request.handoff)
+        if request.setup.isEager, !isImplied {
+            group.extraArguments.append("--enforce-eager")
+        }
+        return group
+    }
+
+    /// The longest request and some room, in whole thousands, as far as the model goes.
+    private static func modelLength(_ request: PlanRequest) -> Int {
+        let length = (request.workload.longestTokens * 5 / 4 + 1_023) / 1_024 * 1_024
+        return min(length, max(request.workload.longestTokens, request.setup.shape.maximumPositions ?? length))
+    }
+
+    /// Where each engine goes, as comment lines.
+    package static func comments(_ result: PlanResult) -> String {
+        guard let best = result.best else { return "" }
+        var lines = [
+            "# Planned: \(best.layout.name), \(PlanExplanation.number(best.goodput)) requests a second within the objectives.",
+            "# Basis: \(result.basis).",
+        ]
+        for seat in result.placement?.seats ?? [] {
+            let hosts = result.request.hosts
+            let name = seat.engine.role.backendID(replica: seat.engine.replica)
+            let host = hosts.indices.contains(seat.host) ? hosts[seat.host].name : ""
+            let binding = Placement.binding(seat, on: hosts).map { ", numactl \($0)" } ?? ""
+            lines.append(
+                "# \(name): host \(host), CUDA_VISIBLE_DEVICES=\(Placement.visibleDevices(seat, on: hosts))\(binding)")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The deployment file; nil where there is no plan.
+    package static func yaml(_ result: PlanResult) -> String? {
+        deployment(result).map { comments(result) + DeploymentWriter.yaml($0) }
+    }
+}

@@ -1,0 +1,18 @@
+/// When each simulated request got its first and its last token, and how busy the engines were.
+public struct SimulationResult: Sendable, Hashable {
+    /// Times of the first tokens, in ms, by request.
+    public internal(set) var firstToken: [Double]
+    /// Times of the last tokens, in ms, by request.
+    public internal(set) var end: [Double]
+    /// Time each prefill engine spent in steps, in ms; empty where there are none.
+    public internal(set) var prefillBusy: [Double] = []
+    /// Time each decode engine spent in steps, in ms.
+    public internal(set) var decodeBusy: [Double] = []
+    /// The most KV tokens reserved at once on one decode engine.
+    public internal(set) var peakKVTokens = 0
+
+    init(count: Int) {
+        firstToken = Array(repeating: 0, count: count)
+        end = Array(repeating: 0, count: count)
+    }
+}

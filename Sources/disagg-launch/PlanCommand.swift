@@ -1,0 +1,120 @@
+import ArgumentParser
+import DisaggCore
+
+/// `disagg-launch plan`: how many engines of which size, on which GPUs, and whether apart at all.
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Choose engines, sizes and GPUs for a load, or be told not to disaggregate.",
+        discussion: """
+            Rates every split of the GPUs into prefill and decode engines, simulates the best ones and the best layouts of \
+            engines that do both, and prints what each sustains within the objectives. Without --rate it looks for the \
+            highest rate, with --rate for the fewest GPUs.
+
+            EXAMPLES:
+              disagg-launch plan --model meta-llama/Llama-3.1-8B --gpu H100 --gpus 8 --isl 4000 --osl 300
+              disagg-launch plan --model meta-llama/Llama-3.1-70B --gpu H200 --gpus 16 --isl 4000~1 --osl 300~1 \\
+                --rate 6 --slo ttft=2s,tpot=40ms --deployment plan.yaml --plot plan.html
+              disagg-launch plan --model Qwen/Qwen3-32B --inventory --trace conversations.jsonl --format json
+
+            EXIT STATUS: 0 planned; 1 nothing keeps the objectives; 2 wrong arguments or files.
+            """)
+
+    @OptionGroup(title: "ENGINE OPTIONS")
+    var engine: EngineOptions
+
+    @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …")
+    var gpu: String?
+    @Option(help: "GPUs there are.")
+    var gpus: Int?
+    @Option(name: .customLong("gpus-per-host"), help: "GPUs of one machine.")
+    var gpusPerHost = 8
+    @Flag(help: "Ask this machine's nvidia-smi for GPUs, links and processes.")
+    var inventory = false
+    @Option(
+        name: .customLong("host"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Another machine: its name, and files with nvidia-smi's answers to --query-gpu and topo -m. Can be repeated.",
+            valueName: "name=query.csv,topo.txt"))
+    var hosts: [String] = []
+    @Option(help: "GPUs that may be used, by index or UUID, separated by commas.")
+    var devices: String?
+
+    @Option(help: ArgumentHelp("Prompt tokens: 7500, 1000-2000, or 1155~0.8 (mean~variation).", valueName: "tokens"))
+    var isl: String?
+    @Option(help: ArgumentHelp("Answer tokens, in the same forms.", valueName: "tokens"))
+    var osl: String?
+    @Option(help: "Requests a second that are needed.")
+    var rate: Double?
+    @Option(help: "Shape of the gaps between arrivals: poisson, even, or a number (below 1 for bursts).")
+    var burstiness = "poisson"
+    @Option(help: "A trace in place of lengths and arrivals: JSON lines, a JSON list, or CSV.")
+    var trace: String?
+    @Option(help: "Objectives.")
+    var slo = "ttft=1000ms,tpot=50ms"
+    @Option(help: "Share of requests that must keep them, in percent.")
+    var percentile = 90
+    @Option(help: "The hand-off.")
+    var handoff = "lmcache"
+    @Option(name: .customLong("first-token"), help: "Who samples the first token under lmcache: prefill or decode.")
+    var firstToken = "decode"
+    @Option(name: .customLong("gpu-memory-utilization"), help: "Share of the GPU's memory that an engine may take.")
+    var utilization = 0.9
+    @Option(name: .customLong("max-tensor-parallel"), help: "Largest engine that is tried, in GPUs.")
+    var maximumTensorParallel = 8
+    @Option(help: "US dollars for a GPU and hour. Default: a rough rental price.")
+    var price: Double?
+    @Option(name: .customLong("network-gbps"), help: "Network of one GPU, in gigabits a second.")
+    var network = 200.0
+    @Option(help: "Seed of arrivals and lengths.")
+    var seed: UInt64 = 0
+
+    @Option(help: "table, json, yaml (the deployment file), svg or html.")
+    var format = "table"
+    @Option(help: ArgumentHelp("Write the deployment file here.", valueName: "file"))
+    var deployment: String?
+    @Option(help: ArgumentHelp("Write a picture here: .svg or .html.", valueName: "file"))
+    var plot: String?
+
+    func run() async throws {
+        guard ["table", "json", "yaml", "svg", "html"].contains(format) else {
+            throw CommandError("--format: expected table, json, yaml, svg or html, got \"\(format)\"")
+        }
+        var question = PlanQuestion(engine: engine.description(gpu: gpu ?? ""))
+        question.gpus = gpus
+        question.gpusPerHost = gpusPerHost
+        question.inventory = try hosts.map { text throws(CommandError) in try HostFiles.read(text) }
+        if inventory {
+            question.inventory.append(try await GPUInventory.host(path: ExecutableSearch.variable("PATH") ?? ""))
+        }
+        if question.inventory.isEmpty, gpu == nil { throw CommandError("give --gpu and --gpus, or --inventory") }
+        question.selectors = devices?.split(separator: ",").map(String.init) ?? []
+        question.input = isl
+        question.output = osl
+        question.rate = rate
+        question.burstiness = burstiness
+        question.trace = try trace.map { path throws(CommandError) in (path, try HostFiles.text(path)) }
+        question.objectives = slo
+        question.percentile = percentile
+        question.handoff = handoff
+        question.firstToken = firstToken
+        question.utilization = utilization
+        question.maximumTensorParallel = maximumTensorParallel
+        question.dollarsPerHour = price
+        question.network = network / 8
+        question.seed = seed
+        let result = PlanSearch(try question.request()).run()
+        if let deployment, let yaml = PlanDeployment.yaml(result) { try HostFiles.write(yaml, to: deployment) }
+        if let plot {
+            try HostFiles.write(plot.hasSuffix(".svg") ? PlanPlot.svg(result) : PlanPlot.html(result), to: plot)
+        }
+        switch format {
+        case "json": Terminal.write(PlanReport.json(result))
+        case "yaml": Terminal.write(PlanDeployment.yaml(result) ?? "")
+        case "svg": Terminal.write(PlanPlot.svg(result))
+        case "html": Terminal.write(PlanPlot.html(result))
+        default: Terminal.write(PlanReport.text(result))
+        }
+        if result.best == nil { throw ExitCode(1) }
+    }
+}

@@ -1,0 +1,143 @@
+import DisaggCore
+import Testing
+
+@Suite struct PlanTests {
+    private func result(_ change: (inout PlanQuestion) -> Void) throws -> PlanResult {
+        var question = PlanQuestion(engine: EngineDescription(model: "meta-llama/Llama-3.1-8B", gpu: "H100"))
+        question.gpus = 4
+        question.input = "3000"
+        question.output = "150"
+        change(&question)
+        return PlanSearch(try question.request()).run()
+    }
+
+    @Test func aPlanUsesNoMoreGPUsThanThereAreAndKeepsItsObjectives() throws {
+        let plan = try result { $0.objectives = "ttft=400ms,tpot=20ms" }
+        let best = try #require(plan.best)
+        #expect(best.layout.gpus <= 4 && best.goodput > 0)
+        let report = try #require(best.report)
+        #expect(report.attained >= 0.9)
+        #expect(plan.candidates.contains { $0.layout.isDisaggregated })
+        #expect(plan.candidates.contains { !$0.layout.isDisaggregated })
+        let seats = try #require(plan.placement).seats
+        let devices = seats.flatMap(\.positions)
+        #expect(Set(devices).count == devices.count && devices.count == best.layout.gpus)
+    }
+
+    @Test func theSameQuestionHasTheSameAnswer() throws {
+        let one = PlanReport.json(try result { $0.gpus = 3 })
+        #expect(one == PlanReport.json(try result { $0.gpus = 3 }))
+        #expect(try JSONView(parsing: one)["best"]?["layout"]?.string != nil)
+    }
+
+    @Test func aNeededRateTakesTheFewestGPUs() throws {
+        let plan = try result {
+            $0.gpus = 8
+            $0.rate = 2
+        }
+        let best = try #require(plan.best)
+        #expect(best.goodput >= 2)
+        #expect(best.layout.gpus <= 2)
+    }
+
+    /// Prompts of a few tokens and long answers: a prefill engine would idle.
+    @Test func aLoadOfAnswersAloneIsNotDisaggregated() throws {
+        let plan = try result {
+            $0.input = "64"
+            $0.output = "800"
+            $0.objectives = "ttft=500ms,tpot=30ms"
+        }
+        let best = try #require(plan.best)
+        #expect(!best.layout.isDisaggregated)
+        #expect(plan.explanation.contains { $0.hasPrefix("Do not disaggregate") || $0.contains("little difference") })
+    }
+
+    /// Long prompts, and answers that may not stutter.
+    @Test func longPromptsAndATightTimeBetweenTokensAreDisaggregated() throws {
+        let plan = try result {
+            $0.input = "8000"
+            $0.output = "200"
+            $0.handoff = "nixl"
+            $0.objectives = "ttft=1500ms,tpot=12ms"
+        }
+        let best = try #require(plan.best)
+        #expect(best.layout.isDisaggregated, "\(plan.explanation)")
+    }
+
+    @Test func whatCannotBeSaysWhyAndWhatCould() throws {
+        let tight = try result { $0.objectives = "ttft=20ms,tpot=50ms" }
+        #expect(tight.best == nil)
+        #expect(
+            tight.explanation.contains {
+                $0.contains("time to the first token is in the way") && $0.contains("--slo ttft=")
+            })
+        let large = try result {
+            $0.engine.model = "meta-llama/Llama-3.1-70B"
+            $0.gpus = 1
+        }
+        #expect(large.best == nil)
+        #expect(large.explanation.contains { $0.contains("weights of 131.4 GiB") })
+    }
+
+    @Test func aHandOffThatNeedsEqualRanksGetsThem() throws {
+        let plan = try result { $0.engine.model = "Qwen/Qwen3-32B" }
+        for candidate in plan.candidates {
+            if let prefill = candidate.layout.prefill {
+                #expect(prefill.tensorParallel == candidate.layout.decode.tensorParallel)
+            }
+        }
+    }
+
+    @Test func thePlansDeploymentIsReadBack() throws {
+        let plan = try result { $0.objectives = "ttft=1500ms,tpot=15ms" }
+        let yaml = try #require(PlanDeployment.yaml(plan))
+        let deployment = try Deployment(yaml: yaml)
+        #expect(deployment == PlanDeployment.deployment(plan))
+        let best = try #require(plan.best)
+        #expect(deployment.decode.replicas == best.layout.decode.count)
+        #expect(deployment.decode.gpus.count == best.layout.decode.gpus)
+    }
+
+    @Test func aPlanOfEnginesThatDoBothStartsNoPrefillEngine() throws {
+        let plan = try result { $0.objectives = "ttft=1s,tpot=40ms" }
+        #expect(plan.best?.layout.isDisaggregated == false)
+        let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+        let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
+        let roles = LaunchPlan(deployment, places: places).processes.map(\.role)
+        #expect(roles.contains("decode") && !roles.contains("prefill"))
+    }
+
+    @Test func thePictureAndThePageAreWellFormed() throws {
+        let plan = try result { $0.gpus = 2 }
+        let svg = PlanPlot.svg(plan)
+        #expect(svg.hasPrefix("<svg") && svg.hasSuffix("</svg>\n"))
+        #expect(!svg.contains("nan") && svg.contains("<polyline"))
+        #expect(PlanPlot.html(plan).contains("</html>"))
+        #expect(PlanReport.text(plan).contains("Basis: "))
+        for front in [plan.frontApart, plan.frontTogether] {
+            #expect(zip(front, front.dropFirst()).allSatisfy { $0.perUser < $1.perUser && $0.perGPU > $1.perGPU })
+        }
+    }
+
+    @Test func aBusyMachineIsPlannedWithWhatIsFree() throws {
+        let plan = try result {
+            var host = (try? PlanningFixture.host("topo-h200-8-nics.txt", "NVIDIA H200", memoryMiB: 143_771))
+            for index in 4..<8 { host?.devices[index].isPartitioned = true }
+            $0.inventory = [host].compactMap { $0 }
+        }
+        #expect(plan.request.gpus == 4)
+        #expect(plan.request.setup.gpu.name == "H200")
+        #expect(try #require(plan.placement).seats.flatMap(\.positions).allSatisfy { $0 < 4 })
+    }
+
+    @Test func questionsThatMakeNoSenseSayWhatToDo() {
+        let wrong: [(String, (inout PlanQuestion) -> Void)] = [
+            ("--gpus", { $0.gpus = 0 }), ("--isl", { $0.input = nil }), ("--handoff", { $0.handoff = "none" }),
+            ("is not in the table", { $0.engine.gpu = "Voodoo2" }), ("--percentile", { $0.percentile = 100 }),
+            ("--slo", { $0.objectives = "" }), ("--burstiness", { $0.burstiness = "wild" }),
+        ]
+        for (text, change) in wrong {
+            #expect { _ = try self.result(change) } throws: { "\($0)".contains(text) }
+        }
+    }
+}
