@@ -22,9 +22,9 @@ struct DisaggLaunch: AsyncParsableCommand {
             """,
         version: DisaggVersion.current,
         subcommands: [
-            UpCommand.self, StatusCommand.self, LogsCommand.self, DownCommand.self, PresetCommand.self,
-            SimulateCommand.self, BenchCommand.self, PlanCommand.self, PredictCommand.self,
-            CalibrateCommand.self,
+            UpCommand.self, CheckCommand.self, ConfigCommand.self, StatusCommand.self, LogsCommand.self,
+            DownCommand.self, PresetCommand.self, SimulateCommand.self, BenchCommand.self, PlanCommand.self,
+            PredictCommand.self, CalibrateCommand.self,
         ])
 
     /// Bad arguments end with status 2, as all bad input does; the parser's own choice would be 64.

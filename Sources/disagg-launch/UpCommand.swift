@@ -61,6 +61,9 @@ struct UpCommand: AsyncParsableCommand {
     @OptionGroup(title: "SUPERVISION OPTIONS")
     var supervision: SupervisionOptions
 
+    @Flag(name: .customLong("no-check"), help: "Start even where `disagg-launch check` finds errors.")
+    var noCheck = false
+
     @Option(name: .customLong("proxy-executable"), help: .hidden)
     var proxyExecutable: String?
 
@@ -90,6 +93,11 @@ struct UpCommand: AsyncParsableCommand {
             return
         }
         let plan = try await request.plan(dryRun: false) { Terminal.write("\($0)\n") }
+        if !noCheck {
+            try await CheckRequest.gate(plan, places: request.places, path: request.searchPath) {
+                Terminal.write("\($0)\n")
+            }
+        }
         // From here on a signal must stop children, so it is caught before there is any. A terminal that closes sends
         // SIGHUP, Ctrl-backslash SIGQUIT: children in sessions of their own would outlive both.
         let (stopRequests, stop) = AsyncStream.makeStream(of: Void.self)

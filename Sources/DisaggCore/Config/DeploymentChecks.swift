@@ -18,6 +18,7 @@ package enum DeploymentChecks {
         for role in BackendRole.allCases { checkGroup(deployment, role, &reader) }
         checkParallelism(deployment, &reader)
         checkBuffers(deployment, &reader)
+        checkGeneration(deployment, &reader)
         checkPorts(deployment, &reader)
         if deployment.model.contains("@"), [.lmcache, .lmcacheLegacy].contains(deployment.handoff) {
             reader.note("expected no \"@\" in the name, LMCache's keys are split there", at: "model")
@@ -57,6 +58,8 @@ package enum DeploymentChecks {
     /// Sender rank *i* writes into receiver rank *i*, so both sides need the same ranks (LMCache `pd_backend.py` 533-535).
     private static func checkParallelism(_ deployment: Deployment, _ reader: inout ConfigReader) {
         guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff) else { return }
+        // One rank stores a latent cache, under a key that names no rank: any other number of ranks finds it.
+        if deployment.handoff == .lmcache, deployment.lmcache.storesOnFirstRankOnly { return }
         let fields: [(String, KeyPath<EngineGroup, Int>)] = [
             ("tensorParallel", \.tensorParallel), ("pipelineParallel", \.pipelineParallel),
         ]
@@ -73,18 +76,52 @@ package enum DeploymentChecks {
     }
 
     private static func checkBuffers(_ deployment: Deployment, _ reader: inout ConfigReader) {
-        guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff),
-            let chunk = LMCacheFile.chunkBytes(deployment)
-        else { return }
+        guard [.lmcache, .lmcacheLegacy].contains(deployment.handoff) else { return }
+        let sizing = LMCacheSizing(deployment)
+        guard let chunk = sizing.alignment else { return }
         let buffers = [
             ("prefillBufferBytes", deployment.lmcache.prefillBufferBytes),
             ("decodeBufferBytes", deployment.lmcache.decodeBufferBytes),
         ]
-        for (name, bytes) in buffers where bytes < chunk {
+        for (name, configured) in buffers {
+            guard let bytes = configured else { continue }
+            if bytes < chunk {
+                reader.note(
+                    "expected at least one chunk of \(deployment.lmcache.chunkSize) tokens, "
+                        + "\(ConfigText.text(bytes: chunk)) for this model, got \(ConfigText.text(bytes: bytes))",
+                    at: "lmcache.\(name)")
+            } else if deployment.lmcache.maximumPrefillTokens != nil,
+                let capacity = sizing.capacityTokens(bytes: bytes), capacity < sizing.longestPrompt
+            {
+                reader.note(
+                    "holds \(capacity) tokens, less than maxPrefillTokens \(sizing.longestPrompt): LMCache would not "
+                        + "start the hand-off", at: "lmcache.\(name)")
+            }
+        }
+    }
+
+    /// Keys of one generation do nothing in another, without an error.
+    private static func checkGeneration(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        let lmcache = deployment.lmcache
+        let version = deployment.lmcacheVersion
+        let path = "lmcache.version"
+        switch (deployment.handoff, version.generation) {
+        case (.lmcache, .nixlPipe):
+            reader.note("LMCache \(version) tells no proxy about transfers: use handoff lmcache-legacy", at: path)
+        case (.lmcacheLegacy, .pd):
+            reader.note("LMCache \(version) has no enable_nixl any more: use handoff lmcache", at: path)
+        default: break
+        }
+        if lmcache.backend == .async, !version.hasAsyncBackend {
+            reader.note("LMCache \(version) has no async backend, which came with 0.4.5", at: "lmcache.backend")
+        }
+        let isPD = [.lmcache, .lmcacheLegacy].contains(deployment.handoff)
+        if isPD, version < LMCacheVersion(0, 4, 2), !lmcache.tiers.isEmpty {
             reader.note(
-                "expected at least one chunk of \(deployment.lmcache.chunkSize) tokens, "
-                    + "\(ConfigText.text(bytes: chunk)) for this model, got \(ConfigText.text(bytes: bytes))",
-                at: "lmcache.\(name)")
+                "LMCache \(version) refuses other storage beside PD, which came with 0.4.2", at: "lmcache.remoteStore")
+        }
+        if lmcache.tiers.diskPath != nil, lmcache.tiers.diskBytes == 0 {
+            reader.note("a disk tier needs its size too (diskTier)", at: "lmcache.diskTierPath")
         }
     }
 

@@ -12,7 +12,6 @@ package struct DeploymentReader {
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "decisionHeader", "allowPrefillers",
     ]
-    package static let lmcacheKeys = ["chunkSize", "prefillBufferBytes", "decodeBufferBytes", "storesOnFirstRankOnly"]
     package static let simulatorKeys = ["speed"]
 
     /// What was read.
@@ -36,7 +35,7 @@ package struct DeploymentReader {
             case "decode": Self.group(node, path, &reader, &deployment.decode)
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "conditional": Self.conditional(node, path, &reader, &deployment.conditional)
-            case "lmcache": storesOnFirstRankOnly = Self.lmcache(node, path, &reader, &deployment.lmcache)
+            case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "simulator":
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
                     reader.number(node, at: path).map { deployment.simulator.speed = $0 }
@@ -144,21 +143,5 @@ package struct DeploymentReader {
             default: break
             }
         }
-    }
-
-    private static func lmcache(
-        _ node: YAMLNode, _ path: String, _ reader: inout ConfigReader, _ lmcache: inout LMCacheSettings
-    ) -> Bool? {
-        var storesOnFirstRankOnly: Bool?
-        reader.members(of: node, at: path, known: lmcacheKeys) { reader, key, node, path in
-            switch key {
-            case "chunkSize": reader.integer(node, at: path, in: 1...65536).map { lmcache.chunkSize = $0 }
-            case "prefillBufferBytes": reader.bytes(node, at: path).map { lmcache.prefillBufferBytes = $0 }
-            case "decodeBufferBytes": reader.bytes(node, at: path).map { lmcache.decodeBufferBytes = $0 }
-            case "storesOnFirstRankOnly": storesOnFirstRankOnly = reader.bool(node, at: path)
-            default: break
-            }
-        }
-        return storesOnFirstRankOnly
     }
 }

@@ -19,15 +19,9 @@ package enum DeploymentWriter {
         lines.append("proxy:")
         lines += proxy(deployment.proxy)
         lines += conditional(deployment.conditional)
-        lines += [
-            "lmcache:",
-            "  chunkSize: \(deployment.lmcache.chunkSize)",
-            "  prefillBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.prefillBufferBytes))",
-            "  decodeBufferBytes: \(ConfigText.text(bytes: deployment.lmcache.decodeBufferBytes))",
-            "  storesOnFirstRankOnly: \(deployment.lmcache.storesOnFirstRankOnly)",
-            "simulator:",
-            "  speed: \(deployment.simulator.speed)",
-        ]
+        lines.append("lmcache:")
+        lines += LMCacheSettingsText.lines(deployment.lmcache)
+        lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         return lines.joined(separator: "\n") + "\n"
     }
 

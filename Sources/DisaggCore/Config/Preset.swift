@@ -18,6 +18,22 @@ package struct Preset: Sendable, Hashable {
         Preset(
             name: "xpyd", summary: "two prefill and two decode engines: any prefill can feed any decode, 4 GPUs",
             prefill: 2, decode: 2),
+        Preset(
+            name: "tp2", summary: "one prefill and one decode engine on two GPUs each, 4 GPUs", prefill: 1, decode: 1,
+            model: "Qwen/Qwen3-32B", tensorParallel: 2),
+        Preset(
+            name: "pp2", summary: "one prefill and one decode engine of two stages of two GPUs, 8 GPUs", prefill: 1,
+            decode: 1, model: "meta-llama/Llama-3.3-70B-Instruct", tensorParallel: 2, pipelineParallel: 2),
+        Preset(
+            name: "mla", summary: "a model with latent attention on 8 GPUs for each engine, 16 GPUs", prefill: 1,
+            decode: 1, model: "deepseek-ai/DeepSeek-V2", tensorParallel: 8),
+        Preset(
+            name: "tiers", summary: "as 1p1d, and the prefill engine keeps KV in host memory, 2 GPUs", prefill: 1,
+            decode: 1,
+            lmcache: ["cpuTier: 20GiB           # pinned host memory, for each rank of a prefill engine"]),
+        Preset(
+            name: "nixl", summary: "as 1p1d with vLLM's own NixlConnector, 2 GPUs", prefill: 1, decode: 1,
+            handoff: .nixl),
     ]
 
     /// The preset of that name; nil where there is none. Case counts for nothing.
@@ -25,9 +41,16 @@ package struct Preset: Sendable, Hashable {
         all.first { $0.name == name.lowercased() }
     }
 
-    private init(name: String, summary: String, prefill: Int, decode: Int) {
+    private init(
+        name: String, summary: String, prefill: Int, decode: Int, model: String = "meta-llama/Llama-3.1-8B-Instruct",
+        tensorParallel: Int = 1, pipelineParallel: Int = 1, handoff: HandoffKind = .lmcache, lmcache: [String] = []
+    ) {
         self.name = name
         self.summary = summary
+        // Ranks count up from one port to the next: each has two of its own.
+        let ranks = tensorParallel * pipelineParallel
+        let stages = pipelineParallel > 1 ? "\n  pipelineParallel: \(pipelineParallel)" : ""
+        let more = lmcache.map { "\n  \($0)" }.joined()
         func engines(_ count: Int) -> String { count == 1 ? "one engine" : "\(count) engines" }
         func ports(_ first: Int, _ count: Int) -> String {
             count == 1 ? "\(first)" : "\(first) to \(first + count - 1)"
@@ -38,10 +61,10 @@ package struct Preset: Sendable, Hashable {
             # Without a GPU the engines are simulated. Fields that are left out keep their defaults.
 
             # Hugging Face name or local path; the same text on every engine.
-            model: meta-llama/Llama-3.1-8B-Instruct
+            model: \(model)
 
             # How the KV cache gets from prefill to decode: lmcache, lmcache-legacy, nixl, plain or none.
-            handoff: lmcache
+            handoff: \(handoff.rawValue)
 
             # Who samples the first token. decode: the whole API works. prefill: lowest time to first token.
             firstToken: decode
@@ -52,15 +75,15 @@ package struct Preset: Sendable, Hashable {
             # Computes prompts: \(engines(prefill)), HTTP on \(ports(8100, prefill)).
             prefill:
               replicas: \(prefill)
-              tensorParallel: 1        # GPUs for each engine
+              tensorParallel: \(tensorParallel)        # GPUs for each engine\(stages)
               port: 8100               # engine i listens on 8100 + i
 
             # Generates tokens: \(engines(decode)), HTTP on \(ports(8200, decode)).
             decode:
               replicas: \(decode)
-              tensorParallel: 1        # lmcache needs the same number as in prefill
+              tensorParallel: \(tensorParallel)        # lmcache needs the same number as in prefill\(stages)
               port: 8200
-              initPort: 7300           # LMCache's KV receivers: \(ports(7300, decode)) and \(ports(7400, decode)), each rank its own
+              initPort: 7300           # LMCache's KV receivers: \(ports(7300, decode * ranks)) and \(ports(7400, decode * ranks)), each rank its own
               allocPort: 7400
 
             # What clients talk to: an OpenAI-compatible server.
@@ -70,10 +93,10 @@ package struct Preset: Sendable, Hashable {
               prefillTimeout: 300s     # a prompt must be computed within this time
               drainTimeout: 30s        # after Ctrl-C, answers in progress have this long to end
 
-            # GPU memory for KV in transit, for each rank, beside vLLM's own; 2GiB holds 16384 tokens of an 8B model.
+            # GPU memory for KV in transit is sized from the model, for each rank, beside vLLM's own. `disagg-launch config`
+            # shows the sizes; prefillBufferBytes and decodeBufferBytes fix them.
             lmcache:
-              prefillBufferBytes: 2GiB
-              decodeBufferBytes: 4GiB
+              concurrency: 2           # longest prompts on the way to one decode engine at the same time\(more)
 
             """
     }

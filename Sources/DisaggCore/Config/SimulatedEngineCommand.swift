@@ -39,7 +39,8 @@ package enum SimulatedEngineCommand {
             arguments += ["--alloc-port"] + ports.allocPorts.map(String.init)
             // The simulator's chunks hold 256 tokens whatever `chunkSize` says.
             if let chunk = LMCacheFile.chunkBytes(deployment), chunk > 0 {
-                let tokens = deployment.lmcache.decodeBufferBytes / chunk * deployment.lmcache.chunkSize
+                let bytes = LMCacheFile.bufferBytes(deployment, .decode)
+                let tokens = bytes / chunk * deployment.lmcache.chunkSize
                 arguments += ["--buffer-chunks", "\(max(1, tokens / 256))"]
             }
         }

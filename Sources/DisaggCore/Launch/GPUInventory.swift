@@ -33,7 +33,7 @@ package enum GPUInventory {
     }
 
     /// What a run prints; nil where it fails or takes longer than 10 s.
-    private static func answer(_ program: String, _ arguments: [String]) async -> String? {
+    static func answer(_ program: String, _ arguments: [String]) async -> String? {
         await withTaskGroup(of: String?.self) { group in
             group.addTask { await run(program, arguments) }
             group.addTask {

@@ -6,6 +6,10 @@ package struct LaunchRequest: Sendable, Hashable {
     package var engine: EngineKind?
     /// Replaces the deployment's model.
     package var model: String?
+    /// The model's `config.json`, in place of the deployment's.
+    package var modelConfiguration: String?
+    /// Replaces the deployment's LMCache version.
+    package var lmcacheVersion: LMCacheVersion?
     /// Added to every port of the deployment.
     package var portOffset = 0
     /// Replaces the simulated engines' time scale.
@@ -32,21 +36,26 @@ package struct LaunchRequest: Sendable, Hashable {
             var deployment = try load()
             if let engine { deployment.engine = engine }
             if let speed { deployment.simulator.speed = speed }
-            if let model {
-                deployment.model = model
-                do throws(ModelConfigurationFile.Failure) {
-                    deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
-                } catch {
-                    throw DeploymentError(fileName: "--model \(model)", reason: error.description)
-                }
-                if deployment.modelShape?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
-            }
+            if let version = lmcacheVersion { deployment.lmcache.version = version }
+            if let model { deployment.model = model }
+            if let file = modelConfiguration { deployment.modelConfiguration = file }
+            if model != nil || modelConfiguration != nil { try readShape(&deployment) }
             deployment.shiftPorts(by: portOffset)
             try deployment.validate(fileName: "\(source), after the command line's changes")
             return deployment
         } catch {
             throw CommandError(error.description)
         }
+    }
+
+    /// Reads the model's shape anew after the model, or its file, was replaced.
+    private func readShape(_ deployment: inout Deployment) throws(DeploymentError) {
+        do throws(ModelConfigurationFile.Failure) {
+            deployment.configuredShape = try ModelConfigurationFile.shape(of: deployment)
+        } catch {
+            throw DeploymentError(fileName: "--model-config", reason: error.description)
+        }
+        if deployment.modelShape?.isLatent == true { deployment.lmcache.storesOnFirstRankOnly = true }
     }
 
     private func load() throws(DeploymentError) -> Deployment {
@@ -87,13 +96,10 @@ package struct LaunchRequest: Sendable, Hashable {
                 deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil)
             }
         }
-        var places = CommandPlaces(
-            directory: directory, launcher: launcher,
-            proxy: proxy ?? ExecutableSearch.sibling("disagg-proxy", of: launcher))
+        let places = places
         if deployment.engine == .vllm {
-            if let vllm = ExecutableSearch.find("vllm", path: searchPath) {
-                places.vllm = vllm
-            } else if !dryRun {
+            settleLMCacheVersion(&deployment, vllm: places.vllm, note: note)
+            if !places.vllm.hasPrefix("/"), !dryRun {
                 throw CommandError(
                     "vllm is not on PATH: activate the Python environment it is installed in, install it with "
                         + "`pip install vllm lmcache`, or use --engine simulated")

@@ -11,20 +11,23 @@ package enum PortCheck {
     package static func check(_ claims: [PortClaim]) throws(CommandError) {
         var problems: [String] = []
         for claim in claims where claim.endpoint.port != 0 {
-            guard let code = bindError(claim) else { continue }
-            let wanted = "port \(claim.endpoint.port), which \(claim.process) needs (\(claim.purpose))"
-            switch code {
-            case EADDRINUSE:
-                let holder = PortHolder.find(port: claim.endpoint.port).map { "taken by \($0)" } ?? "taken"
-                problems.append("\(wanted), is \(holder)")
-            default:
-                problems.append(
-                    "\(wanted), cannot be bound on \(claim.endpoint.host): \(String(cString: strerror(code)))")
-            }
+            if let problem = problem(claim) { problems.append(problem) }
         }
         guard !problems.isEmpty else { return }
         problems.append("stop that process, or choose other ports with --port-offset or in the deployment file")
         throw CommandError(problems.joined(separator: "\n"))
+    }
+
+    /// Why one port cannot be had, nil where it can.
+    static func problem(_ claim: PortClaim) -> String? {
+        guard let code = bindError(claim) else { return nil }
+        let wanted = "port \(claim.endpoint.port), which \(claim.process) needs (\(claim.purpose))"
+        switch code {
+        case EADDRINUSE:
+            let holder = PortHolder.find(port: claim.endpoint.port).map { "taken by \($0)" } ?? "taken"
+            return "\(wanted), is \(holder)"
+        default: return "\(wanted), cannot be bound on \(claim.endpoint.host): \(String(cString: strerror(code)))"
+        }
     }
 
     /// The error of binding and listening, nil where both work.

@@ -23,6 +23,9 @@ package struct PortHolder: Sendable, Hashable, CustomStringConvertible {
         return nil
     }
 
+    /// Whether anything listens on a port of this machine.
+    package static func isListening(port: Int) -> Bool { !listeningInodes(port: port).isEmpty }
+
     /// Socket inodes out of `/proc/net/tcp` and `tcp6`: column 1 is `address:port` in hexadecimal, 3 the state (0A is
     /// listening), 9 the inode.
     private static func listeningInodes(port: Int) -> [String] {

@@ -60,6 +60,11 @@ public struct Deployment: Sendable, Hashable {
         }
     }
 
+    /// The LMCache version that files are written for: the configured one, else the newest that has the hand-off.
+    public var lmcacheVersion: LMCacheVersion {
+        lmcache.version ?? (handoff == .lmcacheLegacy ? LMCacheVersion(0, 3, 2) : .newestKnown)
+    }
+
     /// How many `ProxyNotif` messages one prefill sends: one a storing rank of the prefill engine.
     ///
     /// MLA models store on rank 0 only. Source: LMCache 0.5.6 `cache_engine.py` 424-426.
@@ -191,21 +196,6 @@ public struct ProxySettings: Sendable, Hashable {
     public var drainTimeout = Duration.seconds(30)
     /// How single requests are treated.
     public var requests = RequestSettings()
-
-    /// Creates the defaults.
-    public init() {}
-}
-
-/// What the generated LMCache files say.
-public struct LMCacheSettings: Sendable, Hashable {
-    /// Tokens in one KV chunk (`chunk_size`), the same on every engine.
-    public var chunkSize = 256
-    /// `pd_buffer_size` of a prefill engine, in bytes a rank.
-    public var prefillBufferBytes = 2 << 30
-    /// `pd_buffer_size` of a decode engine, in bytes a rank.
-    public var decodeBufferBytes = 4 << 30
-    /// Only rank 0 stores KV: true for MLA models.
-    public var storesOnFirstRankOnly = false
 
     /// Creates the defaults.
     public init() {}

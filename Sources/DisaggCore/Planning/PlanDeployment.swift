@@ -22,10 +22,8 @@ package enum PlanDeployment {
             let chunks = (request.workload.longestInput + chunk - 1) / chunk
             // Room for the longest prompt from each prefill engine, at least for two, and an exact multiple of a chunk.
             let feeding = max(2, best.layout.prefill?.count ?? 1)
-            deployment.lmcache.decodeBufferBytes =
-                max(deployment.lmcache.decodeBufferBytes / bytes, chunks * feeding) * bytes
-            deployment.lmcache.prefillBufferBytes =
-                max(deployment.lmcache.prefillBufferBytes / bytes, chunks * 2) * bytes
+            deployment.lmcache.decodeBufferBytes = max((4 << 30) / bytes, chunks * feeding) * bytes
+            deployment.lmcache.prefillBufferBytes = max((2 << 30) / bytes, chunks * 2) * bytes
         }
         if let placement = result.placement, Set(placement.seats.map(\.host)).count == 1 {
             let devices = request.hosts[placement.seats.first?.host ?? 0].devices

@@ -217,7 +217,19 @@ struct DeploymentLoadingTests {
           chunkSize: 128
           prefillBufferBytes: 1GiB
           decodeBufferBytes: 3221225472
+          version: "0.5.1"
+          backend: sync
+          bufferDevice: cpu
+          maxPrefillTokens: 4096
+          concurrency: 5
+          allocationTimeout: 2500ms
+          hashAlgorithm: sha256_cbor
           storesOnFirstRankOnly: true
+          cpuTier: 8GiB
+          diskTierPath: /mnt/kv
+          diskTier: 100GB
+          remoteStore: redis://cache:6379
+          server: 10.0.0.9:5556
         simulator: {speed: 2.5}
         """
 
@@ -254,7 +266,19 @@ struct DeploymentLoadingTests {
         deployment.lmcache.chunkSize = 128
         deployment.lmcache.prefillBufferBytes = 1 << 30
         deployment.lmcache.decodeBufferBytes = 3 << 30
+        deployment.lmcache.version = LMCacheVersion(0, 5, 1)
+        deployment.lmcache.backend = .sync
+        deployment.lmcache.bufferDevice = .cpu
+        deployment.lmcache.maximumPrefillTokens = 4096
+        deployment.lmcache.concurrency = 5
+        deployment.lmcache.allocationTimeout = .milliseconds(2500)
+        deployment.lmcache.hashAlgorithm = "sha256_cbor"
         deployment.lmcache.storesOnFirstRankOnly = true
+        deployment.lmcache.tiers.cpuBytes = 8 << 30
+        deployment.lmcache.tiers.diskPath = "/mnt/kv"
+        deployment.lmcache.tiers.diskBytes = 100_000_000_000
+        deployment.lmcache.tiers.remoteURL = "redis://cache:6379"
+        deployment.lmcache.server = Endpoint(host: "10.0.0.9", port: 5556)
         deployment.simulator.speed = 2.5
         return deployment
     }()

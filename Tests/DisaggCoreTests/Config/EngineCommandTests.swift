@@ -93,7 +93,7 @@ struct EngineCommandTests {
                 "/bin/disagg-launch", "simulate", "--role", "decode", "--host", "127.0.0.1", "--port", "8201",
                 "--model",
                 "meta-llama/Llama-3.1-8B-Instruct", "--handoff", "lmcache", "--first-token", "decode", "--init-port",
-                "7301", "--alloc-port", "7401", "--buffer-chunks", "128", "--speed", "0.0",
+                "7301", "--alloc-port", "7401", "--buffer-chunks", "130", "--speed", "0.0",
             ])
     }
 

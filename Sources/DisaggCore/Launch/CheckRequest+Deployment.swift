@@ -1,0 +1,68 @@
+extension CheckRequest {
+    /// Checks a deployment.
+    ///
+    /// - Parameters:
+    ///   - machine: whether to look at this machine too.
+    ///   - online: whether to look at running engines.
+    /// - Throws: ``CommandError`` where the deployment cannot be read.
+    package func deploymentReport(machine: Bool, online: Bool) async throws(CommandError) -> CheckReport {
+        guard let request = deployment else { throw CommandError("no deployment was named") }
+        var facts: [String] = []
+        let (deployment, places) = try request.configuration { facts.append($0) }
+        var findings: [CheckFinding] = []
+        let probe = MachineProbe(path: request.searchPath)
+        if machine {
+            let found = await probe.facts(deployment, places: places, ports: true)
+            findings = Self.findings(deployment, places: places, facts: found)
+        } else {
+            findings = Self.findings(deployment, places: places, facts: nil)
+        }
+        if online { findings += await OnlineCheck(deployment, directory: request.directory).run() }
+        return CheckReport(
+            subject: request.source, findings: findings, facts: facts + Self.explain(deployment))
+    }
+
+    /// What is found before anything starts.
+    ///
+    /// - Parameter facts: of the machine; nil leaves the machine out.
+    package static func findings(
+        _ deployment: Deployment, places: CommandPlaces, facts: MachineFacts?
+    ) -> [CheckFinding] {
+        var set = CheckedSet(deployment, places: places)
+        if let python = facts?.python {
+            set.vllmVersion = python.version("vllm")
+            set.nixlVersion = python.version("nixl")
+            set.pythonVersion = python.python
+        }
+        let isOther = ["sglang", "trtllm", "llm-d"].contains(deployment.handoff.rawValue)
+        var findings = deployment.engine == .simulated || isOther ? [] : CheckRules.run(set)
+        if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true {
+            findings.append(
+                CheckFinding(.modelShape, "model", "the shape of \(deployment.model) is not in the built-in table"))
+        }
+        let isSplit = deployment.prefill.urls.isEmpty != deployment.decode.urls.isEmpty
+        if deployment.handoff == .lmcache, isSplit {
+            findings.append(
+                CheckFinding(.restartCoupling, "prefill and decode", "one role is started here, the other elsewhere"))
+        }
+        if let facts { findings += MachineRules.run(deployment, facts) }
+        return findings
+    }
+
+    /// What `up` does before it starts a plan: notes warnings, and stops at errors. Ports were tried already.
+    ///
+    /// Simulated engines need none of it.
+    package static func gate(
+        _ plan: LaunchPlan, places: CommandPlaces, path: String, note: (String) -> Void
+    ) async throws(CommandError) {
+        guard plan.deployment.engine == .vllm else { return }
+        let facts = await MachineProbe(path: path).facts(plan.deployment, places: places, ports: false)
+        let report = CheckReport(
+            subject: "check", findings: findings(plan.deployment, places: places, facts: facts))
+        for line in report.lines(.warning) { note("warning: \(line)") }
+        let errors = report.lines(.error)
+        guard !errors.isEmpty else { return }
+        throw CommandError(
+            errors.joined(separator: "\n") + "\nnothing was started; --no-check starts all the same")
+    }
+}
