@@ -75,7 +75,7 @@ struct EndpointProxyTests {
     @Test("an engine that dies mid-stream ends the stream with the endpoint's own error event")
     func diesMidStream() async throws {
         for (index, kind) in ["responses", "messages", "generate"].enumerated() {
-            try await withProxy(.init(handoff: .plain)) { harness in
+            try await withProxy(.init(handoff: .plain), .init(configure: { $0.endProbability = 0 })) { harness in
                 try await harness.decode[0].inject(.with { $0.dieAfterTokens = 4 })
                 let (path, body) = Self.requests(0, stream: true)[index]
                 let answer = try await harness.proxy.post(path, body)

@@ -13,13 +13,17 @@ struct NormalizedAnswer: Equatable, CustomStringConvertible {
         contentType = response.headers.first { $0.name == "content-type" }?.value ?? ""
         isComplete = response.isComplete
         if contentType.hasPrefix("text/event-stream") {
-            parts = response.body.components(separatedBy: "\n\n").map { event in
+            // The choices of a split request come in any order among each other; each one's events keep theirs.
+            let events = response.body.components(separatedBy: "\n\n").enumerated().map {
+                position, event -> (Int, Int, String) in
                 // An `event:` line may stand ahead of the data.
                 guard let data = event.firstRange(of: "data: "),
                     let view = try? JSONView(parsing: String(event[data.upperBound...]))
-                else { return event }
-                return event[..<data.lowerBound] + Self.canonical(view)
+                else { return (Int.max, position, event) }
+                let index = view["choices"]?[0]?["index"]?.int ?? Int.max
+                return (index, position, String(event[..<data.lowerBound]) + Self.canonical(view))
             }
+            parts = events.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map(\.2)
         } else {
             parts = [response.json.map(Self.canonical) ?? response.body]
         }
