@@ -65,6 +65,9 @@ struct DisaggProxy: AsyncParsableCommand {
     @Option(help: "trace, debug, info, notice, warning or error.")
     var logLevel = "info"
 
+    @OptionGroup(title: "Single hand-offs' flags")
+    var handoffFlags: HandoffFlags
+
     @OptionGroup(title: "LMCache's flags")
     var lmcache: LMCacheOptions
 
@@ -173,6 +176,7 @@ struct DisaggProxy: AsyncParsableCommand {
                 deployment.prefill.replicas = 0
             }
         }
+        try handoffFlags.apply(to: &deployment)
         if let notify { deployment.proxy.notify = try Endpoint(parsing: notify, flag: "--notify") }
         if let address = lmcache.proxyHost { deployment.proxy.notify.host = address }
         if let port = lmcache.proxyPort { deployment.proxy.notify.port = port }

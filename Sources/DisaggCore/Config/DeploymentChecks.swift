@@ -20,6 +20,7 @@ package enum DeploymentChecks {
         checkBuffers(deployment, &reader)
         checkGeneration(deployment, &reader)
         checkPorts(deployment, &reader)
+        HandoffSections.check(deployment, &reader)
         if deployment.model.contains("@"), [.lmcache, .lmcacheLegacy].contains(deployment.handoff) {
             reader.note("expected no \"@\" in the name, LMCache's keys are split there", at: "model")
         }

@@ -1,13 +1,14 @@
 /// Reads the sections of a deployment file into a ``Deployment``.
 package struct DeploymentReader {
     package static let rootKeys = [
-        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache", "simulator",
-        "conditional",
+        "model", "modelConfig", "handoff", "firstToken", "engine", "prefill", "decode", "proxy", "lmcache",
+        "handoffOptions", "conditional", "simulator",
     ]
-    package static let groupKeys = [
-        "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
-        "allocPort", "receiverPorts", "sideChannelPort", "gpus", "extraArgs", "env",
-    ]
+    package static let groupKeys =
+        [
+            "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
+            "allocPort", "receiverPorts", "sideChannelPort", "gpus", "extraArgs", "env",
+        ] + HandoffSections.groupKeys
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "decisionHeader", "allowPrefillers",
@@ -36,6 +37,8 @@ package struct DeploymentReader {
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "conditional": Self.conditional(node, path, &reader, &deployment.conditional)
             case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
+            case "handoffOptions":
+                HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
             case "simulator":
                 reader.members(of: node, at: path, known: Self.simulatorKeys) { reader, _, node, path in
                     reader.number(node, at: path).map { deployment.simulator.speed = $0 }
@@ -88,7 +91,7 @@ package struct DeploymentReader {
                     }
                 }
             case "env": environment(node, path, &reader, &group.environment)
-            default: break
+            default: HandoffSections.read(key, node, at: path, &reader, into: &group.transfer)
             }
         }
     }

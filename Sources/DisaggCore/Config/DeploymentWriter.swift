@@ -21,6 +21,7 @@ package enum DeploymentWriter {
         lines += conditional(deployment.conditional)
         lines.append("lmcache:")
         lines += LMCacheSettingsText.lines(deployment.lmcache)
+        lines += HandoffSections.yaml(deployment.handoffOptions)
         lines += ["simulator:", "  speed: \(deployment.simulator.speed)"]
         return lines.joined(separator: "\n") + "\n"
     }
@@ -48,6 +49,7 @@ package enum DeploymentWriter {
             }
         }
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
+        lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")

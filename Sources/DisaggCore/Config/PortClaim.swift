@@ -81,21 +81,24 @@ extension Deployment {
         case .nixl:
             let first = sideChannelPort(role, replica: replica)
             claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")
-        case .nixlPush, .offloadP2P:
+        case .nixlPush:
             let first = sideChannelPort(role, replica: replica)
-            claim((0..<group.sideChannelStep).map { first + $0 }, "side channel", "sideChannelPort")
+            claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")
         case .mooncake, .sglang:
             guard role == .prefill else { break }
-            claim([transferAddress(role, replica: replica).bootstrapPort], "bootstrap", "bootstrapPort")
-        case .p2pNCCL:
-            let first = transferAddress(role, replica: replica).zmqPort
-            claim((0..<group.worldSize).map { first + $0 }, "KV", "zmqPort")
+            claim(transferPorts(.bootstrap, role, replica), "bootstrap", "bootstrapPort")
+        case .offloadP2P: claim(transferPorts(.p2p, role, replica), "P2P side channel", "p2pPort")
+        case .p2pNCCL: claim(transferPorts(.zmq, role, replica), "KV", "zmqPort")
         case .moriio:
-            let address = transferAddress(role, replica: replica)
-            claim([address.handshakePort], "handshake", "handshakePort")
-            claim([address.notifyPort], "notify", "notifyPort")
+            claim(transferPorts(.handshake, role, replica), "handshake", "handshakePort")
+            claim(transferPorts(.notify, role, replica), "notify", "notifyPort")
         case .lmcacheMP, .trtllm, .llmd, .plain, .none: break
         }
         return claims
+    }
+
+    private func transferPorts(_ port: KVPort, _ role: BackendRole, _ replica: Int) -> [Int] {
+        let first = transferPort(port, role, replica: replica)
+        return (0..<group(role).portStep(port)).map { first + $0 }
     }
 }

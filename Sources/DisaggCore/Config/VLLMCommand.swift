@@ -67,7 +67,7 @@ package enum VLLMCommand {
                 "VLLM_NIXL_SIDE_CHANNEL_HOST": host, "VLLM_NIXL_SIDE_CHANNEL_PORT": "\(address.sideChannelPort)",
             ]
         case .offloadP2P:
-            return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.sideChannelPort)"]
+            return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.p2pPort)"]
         case .mooncake: return ["VLLM_MOONCAKE_BOOTSTRAP_PORT": "\(address.bootstrapPort)"]
         // The engines find each other by the request id, which must reach the connector as it was sent.
         case .p2pNCCL: return ["VLLM_DISABLE_REQUEST_ID_RANDOMIZATION": "1"]

@@ -61,7 +61,7 @@ extension FirstTokenMerge {
                 text.write("\n\n")
             } else if event.choices == 0 {
                 let usage = event.usage.isEmpty ? nil : ByteBuffer(bytes: event.bytes(event.usage, in: data))
-                writeUsage(completionTokens: event.completionTokens + 1, usage, to: &text)
+                writeUsage(completionTokens: event.completionTokens + tokensBefore, usage, to: &text)
             } else if endpoint == .completions {
                 writeCompletion(event, data, to: &text)
             } else {

@@ -15,6 +15,8 @@ package struct FirstTokenMerge: Sendable {
     let answer: PrefillAnswer
     let firstText: String
     let promptTokens: Int
+    /// Tokens of the answer that the client got ahead of the decoder's.
+    let tokensBefore: Int
     let wantsUsage: Bool
     /// JSON texts of the answer.
     let id: ByteBuffer
@@ -24,7 +26,10 @@ package struct FirstTokenMerge: Sendable {
     let chunkHead: ByteBuffer
 
     /// Creates a merge for a usable answer.
-    package init(_ request: GenerationRequest, answer: PrefillAnswer) {
+    ///
+    /// - Parameter tokensBefore: tokens of the answer that the client got ahead of the decoder's: the first one.
+    package init(_ request: GenerationRequest, answer: PrefillAnswer, tokensBefore: Int = 1) {
+        self.tokensBefore = tokensBefore
         endpoint = request.endpoint
         self.answer = answer
         firstText = Self.text(of: answer, endpoint: request.endpoint) ?? ""
@@ -147,6 +152,24 @@ package struct FirstTokenMerge: Sendable {
         splice.set("max_tokens", number: max(1, (request.tokenLimit ?? defaultLimit(request, answer)) - 1))
         if request.minimumTokens > 0 { splice.set("min_tokens", number: request.minimumTokens - 1) }
         return splice
+    }
+
+    /// A completion that goes on behind tokens that the client has.
+    ///
+    /// - Parameters:
+    ///   - tokens: the prompt's and the answer's so far.
+    ///   - limit: tokens that may still be generated, 1 or more.
+    ///   - minimum: tokens that must still be generated; none where not positive.
+    static func continuationLeg(
+        _ request: GenerationRequest, tokens: [Int], limit: Int, minimum: Int
+    ) -> LegRequest {
+        var splice = request.endpoint == .chatCompletions ? chatEdits : completionEdits
+        splice.set("prompt") { $0.writeJSON(tokens) }
+        splice.set("max_tokens", number: limit)
+        if minimum > 0 { splice.set("min_tokens", number: minimum) } else { splice.remove("min_tokens") }
+        return LegRequest(
+            path: GenerationRequest.Endpoint.completions.rawValue,
+            body: splice.apply(to: request.body, request.table))
     }
 
     /// What the engine allows where the client names no limit: 16 for completions, the rest of the context for chat.

@@ -182,6 +182,11 @@ package struct MemberReader: Sendable {
         }
     }
 
+    /// Whether the member is the number zero.
+    package func equalsZero(_ name: StaticString) -> Bool {
+        read(name) { $0.count <= 32 && Double(Self.text($0)) == 0 } ?? false
+    }
+
     /// The member as a truth value.
     package func bool(_ name: StaticString) -> Bool? { read(name, Self.bool) }
 

@@ -33,7 +33,7 @@ package struct LMCacheLegacyProtocol: HandoffProtocol {
 /// worker of the prefill engine told that the KV is stored.
 ///
 /// The workers' telemetry (`request_store_finished`) names the engine's internal request ids, so the prefill leg gets a
-/// request id of ours; ``LMCacheTelemetry`` finds it again. Source: LMCache 0.5.6
+/// request id of ours; ``RequestID/find(in:)`` finds it again. Source: LMCache 0.5.6
 /// `integration/vllm/vllm_multi_process_adapter.py` 1539-1550.
 ///
 /// | event | rule |
@@ -66,16 +66,5 @@ package struct LMCacheMPProtocol: HandoffProtocol {
         _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
     ) -> LegRequest {
         LMCacheTags.leg(request, path: request.endpoint, LegRewriting.stripping)
-    }
-}
-
-/// Finds our request ids in the engine-internal ones that LMCache's telemetry names.
-///
-/// `cmpl-<id>-<prompt>-<8 hexadecimal digits>` or `chatcmpl-<id>-<8 hexadecimal digits>`; the last part is missing where the
-/// engine does not randomise ids. Source: vLLM 0.33.0 `v1/engine/input_processor.py` 354-371.
-package enum LMCacheTelemetry {
-    /// The `X-Request-Id` that a prefill leg had; nil where the id is none of ours.
-    package static func requestID(of internalID: some StringProtocol) -> String? {
-        internalID.split(separator: "-").map { String($0) }.first { RequestID.loop(of: $0) != nil }
     }
 }

@@ -101,6 +101,7 @@ package struct MoRIIOProtocol: HandoffProtocol {
     }
 
     private static func zmqAddress(_ address: KVTransferAddress) -> String {
-        "host:\(address.host),handshake:\(address.handshakePort),notify:\(address.notifyPort)"
+        address.registeredAddress
+            ?? "host:\(address.host),handshake:\(address.handshakePort),notify:\(address.notifyPort)"
     }
 }

@@ -46,7 +46,7 @@ package struct OffloadP2PProtocol: HandoffProtocol {
             json.write(#"","remote_host":"#)
             json.writeJSON(prefill.host)
             json.write(#","remote_port":"#)
-            json.writeDecimal(prefill.sideChannelPort + (attempt.prefillRank ?? 0))
+            json.writeDecimal(prefill.p2pPort + (attempt.prefillRank ?? 0))
             json.write("}}")
         }
         leg.dataParallelRank = attempt.decodeRank

@@ -53,6 +53,6 @@ package struct P2pNCCLProtocol: HandoffProtocol {
     }
 
     private static func zmqAddress(_ address: KVTransferAddress) -> String {
-        Endpoint(host: address.host, port: address.zmqPort).description
+        address.registeredAddress ?? Endpoint(host: address.host, port: address.zmqPort).description
     }
 }

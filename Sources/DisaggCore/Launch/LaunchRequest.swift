@@ -133,6 +133,10 @@ extension Deployment {
         guard offset != 0 else { return }
         // Side channels that were left to the default move too, so two deployments can run beside each other.
         let sideChannels = [BackendRole.prefill, .decode].map { sideChannelPort($0, replica: 0) + offset }
+        for port in KVPort.allCases {
+            self.decode.transfer[port] = transferPort(port, .decode, replica: 0) + offset
+            self.prefill.transfer[port] = transferPort(port, .prefill, replica: 0) + offset
+        }
         for (index, group) in [\Deployment.prefill, \.decode].enumerated() {
             self[keyPath: group].port += offset
             self[keyPath: group].initPort += offset

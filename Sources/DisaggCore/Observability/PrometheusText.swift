@@ -69,6 +69,10 @@ package struct PrometheusText: Sendable {
             ("disagg_retries_total", "Legs or pairs tried again.", metrics.retries),
             ("disagg_clients_gone_total", "Clients that left before their answer was complete.", metrics.clientsGone),
             ("disagg_streams_broken_total", "Streams ended with an error event.", metrics.streamsBroken),
+            (
+                "disagg_streams_resumed_total", "Broken streams that another decoder went on with.",
+                metrics.streamsResumed
+            ),
             ("disagg_kv_releases_total", "Requests sent to free KV that nobody would use.", metrics.releases),
             ("disagg_kv_release_failures_total", "Such requests that failed.", metrics.releasesFailed),
             (

@@ -71,6 +71,7 @@ package struct ProxyMetrics: Sendable {
     package var notificationsLate = 0
     package var notificationsUnknown = 0
     package var streamsBroken = 0
+    package var streamsResumed = 0
     package var requestsInFlight = 0
     package var connections = 0
 
@@ -89,6 +90,7 @@ package struct ProxyMetrics: Sendable {
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown
         streamsBroken += other.streamsBroken
+        streamsResumed += other.streamsResumed
         requestsInFlight += other.requestsInFlight
         connections += other.connections
     }

@@ -13,12 +13,14 @@ final class DecodeExchange: UpstreamExchange {
     private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
+    /// What must see or change the answer; nil where it passes through as it is.
+    private let rewriter: AnswerRewriter?
     /// What replaces a count in the answer's usage; only where something must be replaced.
     private var usage: UsageMerge?
     private let endpoint: GenerationRequest.Endpoint
     /// The number of the last event that was passed on, for responses.
     private var lastSequenceNumber: Int?
-    /// Whether the first token opened the client's stream already.
+    /// Whether the client's stream began before this answer.
     private let streamIsOpen: Bool
     private let unframes: Bool
     private(set) var head: UpstreamHead?
@@ -38,17 +40,18 @@ final class DecodeExchange: UpstreamExchange {
     private static let maximumHeldEvent = 1 << 20
 
     init(
-        driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, usage: UsageMerge?,
-        streamIsOpen: Bool
+        driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool,
+        rewriter: AnswerRewriter? = nil, usage: UsageMerge? = nil
     ) {
+        self.rewriter = rewriter
         self.driver = driver
-        self.usage = merge == nil ? usage : nil
+        self.usage = merge == nil && rewriter == nil ? usage : nil
         endpoint = driver.request.endpoint
         self.requestID = requestID
         self.sink = sink
         self.merge = merge
         self.streamIsOpen = streamIsOpen
-        unframes = merge != nil || usage != nil || !sink.takesRawChunks
+        unframes = merge != nil || rewriter != nil || usage != nil || !sink.takesRawChunks
     }
 
     override var wantsPayload: Bool { unframes }
@@ -62,7 +65,7 @@ final class DecodeExchange: UpstreamExchange {
         self.head = head
         isEventStream = head.value(of: "content-type")?.hasPrefix("text/event-stream") ?? false
         relaysEvents = isEventStream && !unframes
-        holdsEvents = isEventStream && merge == nil && (unframes || head.scanned.framing != .chunked)
+        holdsEvents = isEventStream && merge == nil && rewriter == nil && (unframes || head.scanned.framing != .chunked)
     }
 
     override func received(_ bytes: UnsafeRawBufferPointer) {
@@ -95,7 +98,7 @@ final class DecodeExchange: UpstreamExchange {
         if isRelaying { return relay(bytes) }
         if pending?.writeBytes(bytes) == nil { pending = ByteBuffer(bytes: bytes) }
         let isSure = isEventStream && status == 200 && merge == nil
-        let isLarge = merge == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
+        let isLarge = merge == nil && rewriter == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
         if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
@@ -121,6 +124,8 @@ final class DecodeExchange: UpstreamExchange {
         pending = nil
         if let merge {
             beginMerged(merge, head: head, body: body ?? ByteBuffer())
+        } else if rewriter != nil, head.status == 200 {
+            beginRewritten(head, body ?? ByteBuffer())
         } else {
             // Part of a whole answer that is too large to be held: its length is announced.
             if !hasEnded, !isEventStream { usage = nil }
@@ -148,7 +153,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     private func relay(_ bytes: UnsafeRawBufferPointer) {
-        if merge != nil { return relayMerged(bytes) }
+        if merge != nil || rewriter != nil { return relayEvents(bytes) }
         if endpoint == .responses { noteSequenceNumber(bytes) }
         guard usage != nil else { return sink.relay(bytes) }
         sink.write(replaced(bytes))
@@ -167,11 +172,26 @@ final class DecodeExchange: UpstreamExchange {
         return output
     }
 
+    private func beginRewritten(_ head: UpstreamHead, _ body: ByteBuffer) {
+        let lines = clientLines(head)
+        if isEventStream {
+            sinkFraming = .stream
+            sink.begin(status: head.status, lines: lines, framing: sinkFraming)
+            body.withUnsafeReadableBytes { relayEvents($0) }
+        } else {
+            let answer = rewriter?.rewritten(body) ?? body
+            sinkFraming = .length(answer.readableBytes)
+            sink.begin(status: head.status, lines: lines, framing: sinkFraming)
+            sink.write(answer)
+        }
+        sink.flush()
+    }
+
     private func beginMerged(_ merge: FirstTokenMerge, head: UpstreamHead, body: ByteBuffer) {
         if streamIsOpen {
             sinkFraming = .stream
             if head.status == 200 {
-                body.withUnsafeReadableBytes { relayMerged($0) }
+                body.withUnsafeReadableBytes { relayEvents($0) }
             } else {
                 // The stream has begun: the decoder's error becomes its last event.
                 sink.write(endpoint.errorEvents(engineBody: body))
@@ -185,10 +205,11 @@ final class DecodeExchange: UpstreamExchange {
         sink.write(answer)
     }
 
-    private func relayMerged(_ bytes: UnsafeRawBufferPointer) {
-        guard let merge else { return }
+    private func relayEvents(_ bytes: UnsafeRawBufferPointer) {
         var output = ByteBuffer()
-        let fits = events.feed(bytes) { merge.writeEvent($0, to: &output) }
+        let fits = events.feed(bytes) { data in
+            if let merge { merge.writeEvent(data, to: &output) } else { rewriter?.writeEvent(data, to: &output) }
+        }
         if output.readableBytes > 0 {
             sink.write(output)
             sink.flush()

@@ -11,6 +11,8 @@ final class EngineFactTable {
     private var waiting: [ObjectIdentifier: [(Result<EngineFacts, DisaggError>) -> Void]] = [:]
     /// The bootstrap servers, which are not the engines' own HTTP servers.
     private var bootstraps: [ObjectIdentifier: BackendState] = [:]
+    /// What engines said of themselves in their pings, by their HTTP addresses.
+    private var registrations: [Endpoint: EngineRegistration] = [:]
 
     init(upstream: UpstreamPool, reactor: Reactor, timeout: Duration) {
         self.upstream = upstream
@@ -35,6 +37,27 @@ final class EngineFactTable {
 
     /// Forgets an engine that may have been started anew.
     func forget(_ backend: BackendState) { known[ObjectIdentifier(backend)] = nil }
+
+    // MARK: Engines that register themselves
+
+    /// Takes the list of all engines that ping.
+    func registered(_ engines: [EngineRegistration]) {
+        registrations = Dictionary(engines.map { ($0.http, $0) }) { _, last in last }
+    }
+
+    /// The backend with what its engine said of itself, which holds over what the deployment says.
+    func completed(_ backend: Backend) -> Backend {
+        guard !registrations.isEmpty,
+            let registration = registrations[Endpoint(host: backend.host, port: backend.port)]
+        else { return backend }
+        var backend = backend
+        backend.transfer.register(registration.zmqAddress)
+        backend.transfer.dataParallel = registration.dataParallel
+        backend.transfer.tensorParallel = registration.tensorParallel
+        return backend
+    }
+
+    // MARK: Engines that are asked
 
     private func ask(_ needed: NeededFacts, of backend: BackendState, fresh: Bool) {
         let isBootstrap = needed.contains(.mooncakeEngineIDs)

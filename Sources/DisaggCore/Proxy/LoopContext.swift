@@ -1,5 +1,6 @@
 internal import HTTPTypes
 internal import Logging
+internal import NIOConcurrencyHelpers
 internal import NIOCore
 
 /// What every event loop of one proxy shares; immutable, or counted atomically.
@@ -9,6 +10,8 @@ final class ProxyShared: Sendable {
     let handoff: any HandoffProtocol
     /// Prefill engines that a client's header may name.
     private let allowedPrefillers: [BackendState]
+    /// What conversations left at their decoders; nil where turns are not handed back.
+    let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
 
     init(deployment: Deployment, logger: Logger) {
@@ -16,6 +19,8 @@ final class ProxyShared: Sendable {
         self.logger = logger
         pool = BackendPool(prefill: deployment.backends(.prefill), decode: deployment.backends(.decode))
         handoff = HandoffKind.makeProtocol(deployment)
+        let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
+        turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
         let pool = pool
         allowedPrefillers = deployment.proxy.requests.allowedPrefillers.map { target in
             // A backend of the deployment is counted as what it is.

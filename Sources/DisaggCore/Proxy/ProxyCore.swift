@@ -1,15 +1,13 @@
 internal import Logging
 internal import NIOCore
-internal import NIOPosix
 
-/// The event loops of one proxy and the notification socket that serves them all.
+/// The event loops of one proxy and the place where engines report, which serves them all.
 final class ProxyCore: Sendable {
     let shared: ProxyShared
     let reactors: [Reactor]
     let loops: [NIOLoopBound<LoopContext>]
-    /// Where the notification socket lives; nil where the hand-off has none.
-    private let notifyGroup: MultiThreadedEventLoopGroup?
-    private let notifications: NotificationListener?
+    /// Where engines report; nil where the hand-off has no such place.
+    private let reports: EngineReports?
 
     init(deployment: Deployment, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, logger: logger)
@@ -24,23 +22,7 @@ final class ProxyCore: Sendable {
             }.wait()
         }
         self.loops = loops
-        if deployment.handoff == .lmcache, !deployment.backends(.prefill).isEmpty {
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-            notifyGroup = group
-            notifications = NotificationListener(endpoint: deployment.proxy.notify, group: group, logger: logger) {
-                notification in
-                // An id that is none of ours names no loop; the first one counts it.
-                let named = RequestID.loop(of: notification.requestID) ?? 0
-                let index = named < loops.count ? named : 0
-                let loop = loops[index]
-                reactors[index].execute {
-                    loop.value.noticeArrived(notification.requestID, connection: notification.connection)
-                }
-            }
-        } else {
-            notifyGroup = nil
-            notifications = nil
-        }
+        reports = EngineReports(deployment, loops: loops, reactors: reactors, logger: logger)
         for (loop, reactor) in zip(loops, reactors) {
             try reactor.submit {
                 loop.value.collectMetrics = { Self.collectMetrics(loops, reactors, on: reactor) }
@@ -55,12 +37,12 @@ final class ProxyCore: Sendable {
         return EventLoopFuture.reduce(into: ProxyMetrics(), parts, on: reactor) { $0.add($1) }
     }
 
-    /// Starts timers and the notification socket.
+    /// Starts timers and the place where engines report.
     ///
-    /// - Returns: the port of the notification socket, nil where the hand-off has none.
+    /// - Returns: its port, nil where the hand-off has none.
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
-        return try await notifications?.start()
+        return try await reports?.start()
     }
 
     /// Runs a closure on every loop, one after another.
@@ -87,8 +69,7 @@ final class ProxyCore: Sendable {
     /// Ends everything; the core cannot be used after it.
     func shutDown() async {
         _ = try? await forEachLoop { $0.shutDown() }
-        await notifications?.shutdown()
-        try? await notifyGroup?.shutdownGracefully()
+        await reports?.shutdown()
         for reactor in reactors { await reactor.stop() }
     }
 }

@@ -91,15 +91,16 @@ extension RequestDriver {
         ids.append(id)
         receiver = decode
         noticeConnections = []
+        let pair = BackendPair(
+            prefill: loop.facts.completed(prefill.backend), decode: loop.facts.completed(decode.backend))
         attempt = HandoffAttempt(
-            pair: BackendPair(prefill: prefill.backend, decode: decode.backend), id: id,
-            prefillRank: rank(of: prefill.backend, among: facts.engineIDs.keys.sorted()),
-            decodeRank: rank(of: decode.backend), facts: facts)
+            pair: pair, id: id, prefillRank: rank(of: pair.prefill, among: facts.engineIDs.keys),
+            decodeRank: rank(of: pair.decode), facts: facts, previousTurn: takeTurn())
     }
 
     /// A data-parallel rank; nil where there is only one.
-    private func rank(of backend: Backend, among told: [Int] = []) -> Int? {
-        if told.count > 1 { return told.randomElement(using: &loop.generator) }
+    private func rank(of backend: Backend, among told: Dictionary<Int, String>.Keys = [:].keys) -> Int? {
+        if told.count > 1 { return told.sorted().randomElement(using: &loop.generator) }
         let ranks = backend.transfer.dataParallel
         return ranks > 1 ? Int.random(in: 0..<ranks, using: &loop.generator) : nil
     }

@@ -70,7 +70,7 @@ extension RequestDriver {
         decode?.recordFailure()
         failure = DisaggError(
             .gatewayTimeout, "\(decode?.backend.id ?? "decode") sent nothing for \(settings.decodeIdleTimeout)")
-        let actions = machine.decodeFailed(.timeout, handedOff: decodeIsHandedOff)
+        let actions = machine.decodeFailed(.timeout, handedOff: decodeIsHandedOff, canResume: canResume)
         if actions.contains(.breakStream) { breakStream() }
         perform(actions.subtracting(.breakStream))
     }

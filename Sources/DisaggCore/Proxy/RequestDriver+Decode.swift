@@ -5,8 +5,10 @@ extension RequestDriver {
     func openDecode(handedOff: Bool, fresh: Bool) {
         if !fresh { lostOnStaleConnection = false }
         guard let decode else { return perform(machine.decodeFailed(.connect, handedOff: handedOff)) }
-        let leg: LegRequest
-        if handedOff, let attempt {
+        var leg: LegRequest
+        if let continuation {
+            leg = continuation.leg
+        } else if handedOff, let attempt {
             leg = handoff.decodeLeg(request, attempt, answer: answer)
         } else {
             leg = handoff.decodeAloneLeg(request)
@@ -15,8 +17,9 @@ extension RequestDriver {
         decodeSent = .now()
         if let prefillDone { observe(.handoff, since: prefillDone) }
         let exchange = DecodeExchange(
-            driver: self, requestID: requestID, sink: sink, merge: handedOff ? merge : nil,
-            usage: handedOff ? answer.flatMap { UsageMerge(request, answer: $0) } : nil, streamIsOpen: streamIsOpen)
+            driver: self, requestID: requestID, sink: sink,
+            merge: continuation?.merge ?? (handedOff ? merge : nil), streamIsOpen: streamIsOpen,
+            rewriter: rewriter(&leg), usage: handedOff ? answer.flatMap { UsageMerge(request, answer: $0) } : nil)
         exchange.lastActivity = loop.upstream.tick
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
@@ -109,7 +112,7 @@ extension RequestDriver {
         }
         failure = DisaggError(kind == .connect ? .unavailable : .badGateway, "\(decode.backend.id): \(why)")
         noteLease()
-        let actions = machine.decodeFailed(kind, handedOff: decodeIsHandedOff)
+        let actions = machine.decodeFailed(kind, handedOff: decodeIsHandedOff, canResume: canResume)
         // The stream that broke is still needed to end the client's answer well.
         if actions.contains(.breakStream) {
             perform(actions)
@@ -144,7 +147,7 @@ extension RequestDriver {
 
     /// Lets go of the prompt once no leg can need it: a long stream does not.
     func forgetRequest() {
-        guard machine.client == .headSent, !machine.needsRequest, !isOver else { return }
+        guard machine.client == .headSent, recorder == nil, !machine.needsRequest, !isOver else { return }
         request.forgetBody()
         answer = nil
         prefillBody = ByteBuffer()

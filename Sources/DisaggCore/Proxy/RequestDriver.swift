@@ -44,6 +44,12 @@ final class RequestDriver: RequestInFlight {
     var decodeExchange: DecodeExchange?
     var decodeIsHandedOff = false
     var merge: FirstTokenMerge?
+    /// What names the conversation and its prompt; nil where no turn is handed back.
+    let conversation: Conversation?
+    /// Remembers a stream's tokens where another decoder may go on with it.
+    var recorder: StreamRecorder?
+    /// What the next decoder goes on with.
+    var continuation: StreamContinuation?
     var streamIsOpen = false
     /// The leg was sent on a pooled connection that ended without a byte. Mostly an idle limit; but where the engine
     /// then refuses connections it may have died of the request, or after reading it: so it counts as sent.
@@ -83,6 +89,7 @@ final class RequestDriver: RequestInFlight {
         requestID = ownID ?? RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
         heads = RequestHeadWriter(headers, requestID: requestID)
         machine = HandoffMachine(rules: loop.shared.handoff.rules, retries: Self.retries)
+        conversation = loop.shared.turns == nil ? nil : Conversation(request, headers)
     }
 
     var handoff: any HandoffProtocol { loop.shared.handoff }
@@ -104,6 +111,7 @@ final class RequestDriver: RequestInFlight {
         }
         if actions.contains(.retryPair) { retryPair() }
         if actions.contains(.retryDecode) { retryDecode() }
+        if actions.contains(.resumeDecode) { resumeDecode() }
         if actions.contains(.openPrefill) { openPrefill() }
         // A prefill that failed at once has started the next attempt already.
         if actions.contains(.openDecode), machine.decode == .sent, decodeExchange == nil {
@@ -111,7 +119,7 @@ final class RequestDriver: RequestInFlight {
             openDecode(handedOff: true, fresh: false)
         }
         if actions.contains(.openDecodeAlone) {
-            if reason == .disaggregated { reason = .prefillFailed }
+            if reason == .disaggregated, continuation == nil { reason = .prefillFailed }
             openDecode(handedOff: false, fresh: false)
         }
         if actions.contains(.relayDecode) { relayDecode() }

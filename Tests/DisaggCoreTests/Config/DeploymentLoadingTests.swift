@@ -70,8 +70,8 @@ struct DeploymentLoadingTests {
             ),
             (
                 "handoff: nixel\n",
-                "disagg.yaml:1:10: handoff: expected lmcache, lmcache-legacy, nixl, plain, none, got \"nixel\", "
-                    + "did you mean \"nixl\"?"
+                "disagg.yaml:1:10: handoff: expected lmcache, lmcache-legacy, lmcache-mp, nixl, nixl-push, mooncake, "
+                    + "moriio, p2p-nccl, offload-p2p, sglang, trtllm, llm-d, plain, none, got \"nixel\", did you mean \"nixl\"?"
             ),
             ("decode: {replicas: 0}\n", "disagg.yaml:1:20: decode.replicas: expected 1...1024, got \"0\""),
             ("decode: [1]\n", "disagg.yaml:1:9: decode: expected a mapping, got a list"),

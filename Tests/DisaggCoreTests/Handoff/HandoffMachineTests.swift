@@ -14,6 +14,8 @@ enum HandoffInput: Sendable {
     case decodeFails(HandoffMachine.Failure)
     case aloneFails(HandoffMachine.Failure)
     case clientLeaves, streamOpens
+    case decodeSent, decodeBreaksResumably
+    case leaseEnds, leaseEndsBehindDecode
     case restart, restartAlone, decodeRestarts, noBackend
 }
 
@@ -51,6 +53,16 @@ struct HandoffStory: Sendable, CustomTestStringConvertible {
             case .clientLeaves: actions = machine.clientGone()
             case .streamOpens:
                 machine.headWasSent()
+                actions = []
+            case .decodeSent: actions = machine.decodeWasSent()
+            case .decodeBreaksResumably:
+                actions = machine.decodeFailed(.broken, handedOff: true, canResume: true)
+            case .leaseEnds, .leaseEndsBehindDecode:
+                if case .leaseEnds = input {
+                    machine.leaseExpired(decodeIsOut: false)
+                } else {
+                    machine.leaseExpired(decodeIsOut: true)
+                }
                 actions = []
             case .restart: actions = machine.restart(alone: false)
             case .restartAlone: actions = machine.restart(alone: true)
