@@ -2,7 +2,8 @@
 package struct DeploymentReader {
     package static let rootKeys = [
         "model", "modelConfig", "handoff", "firstToken", "engine", "vllmVersion", "prefill", "decode", "proxy",
-        "routing", "admission", "lmcache", "handoffOptions", "simulator", "discovery",
+        "routing", "admission", "lmcache", "handoffOptions", "conditional",
+        "simulator", "discovery",
     ]
     package static let groupKeys =
         [
@@ -12,7 +13,7 @@ package struct DeploymentReader {
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
         "notificationTimeout", "decodeIdleTimeout", "drainTimeout", "admin", "adminTokenFile", "accessLog",
-        "accessLogFormat",
+        "accessLogFormat", "decisionHeader", "allowPrefillers",
     ]
     package static let simulatorKeys = ["speed", "gpu"]
 
@@ -44,6 +45,7 @@ package struct DeploymentReader {
             case "proxy": Self.proxy(node, path, &reader, &deployment.proxy)
             case "routing": RoutingReader.read(node, path, &reader, &deployment.routing)
             case "admission": AdmissionReader.read(node, path, &reader, &deployment.admission)
+            case "conditional": Self.conditional(node, path, &reader, &deployment.conditional)
             case "lmcache": storesOnFirstRankOnly = LMCacheSettingsText.read(node, path, &reader, &deployment.lmcache)
             case "handoffOptions":
                 HandoffSections.read(node, at: path, &reader, into: &deployment.handoffOptions)
@@ -161,6 +163,8 @@ package struct DeploymentReader {
             case "accessLog": reader.string(node, at: path).map { proxy.accessLog.path = $0 }
             case "accessLogFormat":
                 reader.choice(node, at: path, of: AccessLogFormat.self).map { proxy.accessLog.format = $0 }
+            case "decisionHeader": reader.bool(node, at: path).map { proxy.requests.showsDecision = $0 }
+            case "allowPrefillers": allowPrefillers(node, path, &reader, &proxy.requests)
             default: break
             }
         }

@@ -21,6 +21,7 @@ package enum DeploymentWriter {
         lines += proxy(deployment.proxy)
         lines += RoutingWriter.lines(deployment.routing)
         lines += AdmissionReader.lines(deployment.admission)
+        lines += conditional(deployment.conditional)
         lines.append("lmcache:")
         lines += LMCacheSettingsText.lines(deployment.lmcache)
         lines += HandoffSections.yaml(deployment.handoffOptions)
@@ -104,6 +105,6 @@ package enum DeploymentWriter {
             "  notificationTimeout: \(ConfigText.text(proxy.notificationTimeout))",
             "  decodeIdleTimeout: \(ConfigText.text(proxy.decodeIdleTimeout))",
             "  drainTimeout: \(ConfigText.text(proxy.drainTimeout))",
-        ]
+        ] + requests(proxy.requests)
     }
 }

@@ -15,8 +15,7 @@ extension FirstTokenMerge {
         let choice = complete ? answer.places.choice : nil
         let finish = choice.flatMap { answer.raw($0.finishReason) }
         let stop = choice.flatMap { answer.raw($0.stopReason) }
-        switch endpoint {
-        case .completions:
+        if endpoint == .completions {
             writeChunk(to: &output) { event in
                 event.write(#""choices":[{"index":0,"text":"#)
                 event.writeJSON(firstText)
@@ -27,7 +26,7 @@ extension FirstTokenMerge {
                 event.write(#","prompt_token_ids":null,"token_ids":null}]"#)
                 if complete { writeFingerprint(to: &event) }
             }
-        case .chatCompletions:
+        } else {
             writeChunk(to: &output) { event in
                 event.write(#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"#)
                 event.write(#""finish_reason":null}],"prompt_token_ids":null,"prompt_text":null"#)

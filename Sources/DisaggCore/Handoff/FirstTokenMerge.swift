@@ -61,6 +61,9 @@ package struct FirstTokenMerge: Sendable {
     /// Why a request must be served by the decoder alone; nil where its first token can come from the prefill engine.
     package static func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
         let members = request.members
+        guard request.endpoint == .completions || request.endpoint == .chatCompletions else {
+            return .firstTokenEndpoint
+        }
         if request.choices != 1 || (members.int("best_of") ?? 1) > 1 { return .severalChoices }
         if members.isPresent("logprobs") && members.bool("logprobs") != false { return .firstTokenLogprobs }
         if members.isMeaningful("stop") || members.isMeaningful("bad_words") { return .firstTokenStop }
@@ -119,14 +122,8 @@ package struct FirstTokenMerge: Sendable {
 
     // MARK: The decode leg
 
-    private static let completionEdits: JSONSplice = {
-        var splice = LegRewriting.stripping
-        splice.remove("add_special_tokens")
-        return splice
-    }()
-
     private static let chatEdits: JSONSplice = {
-        var splice = completionEdits
+        var splice = LegRewriting.strippingForTokens
         for field in [
             "messages", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "response_format",
             "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message", "documents",
@@ -138,7 +135,7 @@ package struct FirstTokenMerge: Sendable {
 
     /// The splice that turns the client's request into a completion of prompt ids and first token.
     static func decodeSplice(_ request: GenerationRequest, answer: PrefillAnswer) -> JSONSplice {
-        var splice = request.endpoint == .chatCompletions ? chatEdits : completionEdits
+        var splice = request.endpoint == .chatCompletions ? chatEdits : LegRewriting.strippingForTokens
         let firstToken = answer.firstToken ?? 0
         if var tokens = answer.promptTokens {
             // Its closing bracket moves behind the first token.

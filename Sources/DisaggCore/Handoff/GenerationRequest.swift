@@ -2,13 +2,7 @@ package import NIOCore
 
 /// A client's generation request, scanned once: its bytes, where its members stand, and the few facts routing needs.
 package struct GenerationRequest: Sendable {
-    /// The endpoint that was asked.
-    package enum Endpoint: String, Sendable {
-        case completions = "/v1/completions"
-        case chatCompletions = "/v1/chat/completions"
-    }
-
-    /// The shape of `prompt`.
+    /// The shape of `prompt`, of `token_ids` for ``Endpoint/generate``.
     package enum PromptShape: Sendable { case absent, text, tokens, many }
 
     package let endpoint: Endpoint
@@ -18,7 +12,8 @@ package struct GenerationRequest: Sendable {
     package let isStream: Bool
     /// Choices asked for; nil where the field is there and no integer, which the engine shall judge.
     package let choices: Int?
-    /// The token limit that counts: `max_completion_tokens` over `max_tokens` for chat. Nil where absent or null.
+    /// The token limit that counts: `max_completion_tokens` over `max_tokens` for chat, `max_output_tokens` for responses.
+    /// Nil where absent or null.
     package let tokenLimit: Int?
     /// Whether the token limit is there and cannot be read as an integer.
     package let hasUnreadableTokenLimit: Bool
@@ -40,15 +35,19 @@ package struct GenerationRequest: Sendable {
                 parameter: "body")
         }
         let reader = MemberReader(body: body, table: table)
+        let sampling = Self.sampling(reader, endpoint)
         isStream = reader.bool("stream") ?? false
-        choices = reader.isPresent("n") ? reader.int("n") : 1
+        choices = endpoint.hasChoices && sampling.isPresent("n") ? sampling.int("n") : 1
         let limitName: StaticString =
-            endpoint == .chatCompletions && reader.isPresent("max_completion_tokens")
-            ? "max_completion_tokens" : "max_tokens"
-        tokenLimit = reader.int(limitName)
-        hasUnreadableTokenLimit = tokenLimit == nil && reader.isPresent(limitName)
-        minimumTokens = reader.int("min_tokens") ?? 0
-        promptShape = reader.promptShape()
+            switch endpoint {
+            case .chatCompletions where reader.isPresent("max_completion_tokens"): "max_completion_tokens"
+            case .responses: "max_output_tokens"
+            default: "max_tokens"
+            }
+        tokenLimit = sampling.int(limitName)
+        hasUnreadableTokenLimit = tokenLimit == nil && sampling.isPresent(limitName)
+        minimumTokens = sampling.int("min_tokens") ?? 0
+        promptShape = reader.promptShape(endpoint == .generate ? "token_ids" : "prompt")
     }
 
     /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.
@@ -59,12 +58,30 @@ package struct GenerationRequest: Sendable {
 
     /// Reads single members.
     package var members: MemberReader { MemberReader(body: body, table: table) }
+
+    /// Reads the members that steer sampling: those of `sampling_params` for ``Endpoint/generate``, else the request's own.
+    package var sampling: MemberReader { Self.sampling(members, endpoint) }
+
+    private static func sampling(_ members: MemberReader, _ endpoint: Endpoint) -> MemberReader {
+        endpoint == .generate ? members.inner("sampling_params") ?? MemberReader() : members
+    }
 }
 
 /// Reads scalar members of a scanned body.
 package struct MemberReader: Sendable {
     let body: ByteBuffer
     let table: JSONMemberTable
+
+    init(body: ByteBuffer = ByteBuffer(), table: JSONMemberTable = JSONMemberTable()) {
+        self.body = body
+        self.table = table
+    }
+
+    /// Reads the members of a member that is an object; nil where it is none.
+    package func inner(_ name: StaticString) -> MemberReader? {
+        guard let object = raw(name), let table = try? JSONMemberTable(scanning: object) else { return nil }
+        return MemberReader(body: object, table: table)
+    }
 
     /// The raw text of a member, nil where it is absent.
     package func raw(_ name: StaticString) -> ByteBuffer? {
@@ -85,16 +102,53 @@ package struct MemberReader: Sendable {
     private func read<Result>(
         _ name: StaticString, _ inner: StaticString, _ read: (UnsafeRawBufferPointer) -> Result?
     ) -> Result? {
-        self.read(name) { bytes in
-            var cursor = JSONCursor(bytes)
-            guard cursor.openObject() else { return nil }
-            var found: Range<Int>?
-            // The body was checked: nothing is thrown.
-            while let member = try? cursor.nextName(), let value = try? cursor.skipValue() {
-                if member.is(inner) { found = value }
-            }
-            return found.flatMap { read(UnsafeRawBufferPointer(rebasing: bytes[$0])) }
+        self.read(name) { Self.member(of: $0, inner).flatMap(read) }
+    }
+
+    /// The bytes of an object's member; nil where the checked value is no object or has no such member.
+    private static func member(of bytes: UnsafeRawBufferPointer, _ name: StaticString) -> UnsafeRawBufferPointer? {
+        var cursor = JSONCursor(bytes)
+        guard cursor.openObject() else { return nil }
+        var found: Range<Int>?
+        // The body was checked: nothing is thrown.
+        while let member = try? cursor.nextName(), let value = try? cursor.skipValue() {
+            if member.is(name) { found = value }
         }
+        return found.map { UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    }
+
+    /// Whether a member of the checked object is that JSON text.
+    static func member(of bytes: UnsafeRawBufferPointer, _ name: StaticString, is json: StaticString) -> Bool {
+        guard let value = member(of: bytes, name) else { return false }
+        return value.count == json.utf8CodeUnitCount && ByteBlock.isEqual(value, 0, json)
+    }
+
+    /// Bytes of a member's value, 0 where it is absent.
+    package func byteCount(_ name: StaticString) -> Int { read(name) { $0.count } ?? 0 }
+
+    /// Whether `holds` is true of each element of an array, each given as its bytes; true where the member is no array.
+    package func allElements(_ name: StaticString, _ holds: (UnsafeRawBufferPointer) -> Bool) -> Bool {
+        let all: Bool? = read(name) { bytes in
+            var cursor = JSONCursor(bytes)
+            guard cursor.openArray() else { return nil }
+            // The body was checked: nothing is thrown.
+            while (try? cursor.nextElement()) == true, let value = try? cursor.skipValue() {
+                if !holds(UnsafeRawBufferPointer(rebasing: bytes[value])) { return false }
+            }
+            return true
+        }
+        return all ?? true
+    }
+
+    /// How many elements a list has that is a member; 0 where there is no list.
+    func elementCount(_ name: StaticString) -> Int {
+        guard read(name, { $0[0] }) == UInt8(ascii: "[") else { return 0 }
+        var count = 0
+        _ = allElements(name) { _ in
+            count += 1
+            return true
+        }
+        return count
     }
 
     /// The member as a checked JSON value, nil where it is absent.
@@ -145,8 +199,8 @@ package struct MemberReader: Sendable {
         return isEqual ?? false
     }
 
-    func promptShape() -> GenerationRequest.PromptShape {
-        let shape: GenerationRequest.PromptShape? = read("prompt") { bytes in
+    func promptShape(_ name: StaticString) -> GenerationRequest.PromptShape {
+        let shape: GenerationRequest.PromptShape? = read(name) { bytes in
             switch bytes[0] {
             case UInt8(ascii: "\""): return .text
             case UInt8(ascii: "["):

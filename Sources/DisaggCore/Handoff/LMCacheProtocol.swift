@@ -48,7 +48,7 @@ package struct LMCacheProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        var splice = LegRewriting.prefill
+        var splice = LegRewriting.prefill(for: request)
         if firstToken == .prefill {
             splice.set("return_token_ids", literal: "true")
             // An end of sequence as first token would break the client's minimum.
@@ -104,7 +104,7 @@ package struct LMCacheProtocol: HandoffProtocol {
             splice.remove("min_tokens")
             return LMCacheTags.leg(request, path: .completions, splice)
         }
-        return LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill)
+        return LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill(for: request))
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {

@@ -19,7 +19,7 @@ package struct LMCacheLegacyProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill)
+        LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill(for: request))
     }
 
     package func decodeLeg(
@@ -53,11 +53,11 @@ package struct LMCacheMPProtocol: HandoffProtocol {
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
         // Each prompt of a list, and each choice, is a request of its own to the engine.
-        LegRewriting.singleReason(request)
+        LegRewriting.namedReason(request)
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        var leg = LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill)
+        var leg = LMCacheTags.leg(request, path: request.endpoint, LegRewriting.prefill(for: request))
         leg.requestID = attempt.id.description
         return leg
     }

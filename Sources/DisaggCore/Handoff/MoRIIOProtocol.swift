@@ -26,12 +26,12 @@ package struct MoRIIOProtocol: HandoffProtocol {
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
-        LegRewriting.singleReason(request)
+        LegRewriting.lengthCappedReason(request) ?? LegRewriting.namedReason(request)
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
         let decode = attempt.pair.decode.transfer
-        var leg = LegRewriting.prefillLeg(request, LegRewriting.lengthCappedPrefill) { splice in
+        var leg = LegRewriting.prefillLeg(request, endsByLength: true) { splice in
             splice.set("kv_transfer_params") { json in
                 json.write(#"{"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"#)
                 json.write(#""remote_block_ids":null,"transfer_id":"tx-"#)

@@ -24,11 +24,11 @@ package struct MooncakeProtocol: HandoffProtocol {
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
-        LegRewriting.singleReason(request)
+        LegRewriting.lengthCappedReason(request)
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        var leg = LegRewriting.prefillLeg(request, LegRewriting.lengthCappedPrefill) { splice in
+        var leg = LegRewriting.prefillLeg(request, endsByLength: true) { splice in
             splice.set("kv_transfer_params") { json in
                 json.write(#"{"do_remote_decode":true,"do_remote_prefill":false,"transfer_id":"xfer-"#)
                 json.write(attempt.id.description)

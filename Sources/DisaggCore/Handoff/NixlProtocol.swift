@@ -26,14 +26,15 @@ package struct NixlProtocol: HandoffProtocol {
     package let rules: HandoffRules
 
     /// What asks a NIXL prefill engine to keep its blocks for a remote decoder.
-    private static let prefill: JSONSplice = {
+    private static let prefillParameters: StaticString = """
+        {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
+        "remote_host":null,"remote_port":null}
+        """
+
+    /// The edits of most requests, made once.
+    private static let commonPrefill: JSONSplice = {
         var splice = LegRewriting.prefill
-        splice.set(
-            "kv_transfer_params",
-            literal: """
-                {"do_remote_decode":true,"do_remote_prefill":false,"remote_engine_id":null,"remote_block_ids":null,\
-                "remote_host":null,"remote_port":null}
-                """)
+        splice.set("kv_transfer_params", literal: prefillParameters)
         return splice
     }()
 
@@ -54,8 +55,16 @@ package struct NixlProtocol: HandoffProtocol {
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
-        LegRewriting.prefillLeg(request, Self.prefill) { splice in
-            if let turn = attempt.previousTurn { splice.set("kv_transfer_params", large: turn) }
+        if attempt.previousTurn == nil, request.endpoint == .completions || request.endpoint == .chatCompletions {
+            return LegRequest(
+                path: request.endpoint.rawValue, body: Self.commonPrefill.apply(to: request.body, request.table))
+        }
+        return LegRewriting.prefillLeg(request) { splice in
+            if let turn = attempt.previousTurn {
+                splice.set("kv_transfer_params", large: turn)
+            } else {
+                splice.set("kv_transfer_params", literal: Self.prefillParameters)
+            }
         }
     }
 

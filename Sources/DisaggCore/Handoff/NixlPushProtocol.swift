@@ -22,7 +22,7 @@ package struct NixlPushProtocol: HandoffProtocol {
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
-        LegRewriting.singleReason(request)
+        LegRewriting.namedReason(request)
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {

@@ -22,6 +22,10 @@ package struct P2pNCCLProtocol: HandoffProtocol {
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
 
+    package func refusal(_ request: GenerationRequest) -> DisaggError? {
+        LegRewriting.endpointRefusal(request, of: "P2pNcclConnector")
+    }
+
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
         var leg = LegRewriting.prefillLeg(request)
         leg.requestID = Self.requestID(attempt)

@@ -33,8 +33,10 @@ struct PrefillAnswerPlaces: Sendable {
     private(set) var choice: Choice?
     private var ownPromptTokens = 0..<0
     private(set) var usage = 0..<0
-    /// `usage.prompt_tokens`; nil where it is no count.
+    /// `usage.prompt_tokens`, `input_tokens` for responses and messages; nil where it is no count.
     private(set) var promptTokenCount: Int?
+    /// `cached_tokens` of `usage.prompt_tokens_details` or `input_tokens_details`, or `cache_read_input_tokens`.
+    private(set) var cachedTokens: Int?
     /// `kv_transfer_params`, where it is an object.
     private(set) var transferParameters = 0..<0
     /// `kv_transfer_params.first_tok`, where it is an integer.
@@ -85,15 +87,35 @@ struct PrefillAnswerPlaces: Sendable {
     private mutating func readUsage(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
         let start = cursor.index
         promptTokenCount = nil
+        cachedTokens = nil
         if cursor.openObject() {
             while let name = try cursor.nextName() {
+                if name.is("prompt_tokens_details") || name.is("input_tokens_details") {
+                    try readDetails(&cursor)
+                    continue
+                }
                 let value = try cursor.skipValue()
-                if name.is("prompt_tokens") { promptTokenCount = Self.tokenCount(cursor.bytes, value) }
+                if name.is("prompt_tokens") || name.is("input_tokens") {
+                    promptTokenCount = Self.tokenCount(cursor.bytes, value)
+                } else if name.is("cache_read_input_tokens") {
+                    cachedTokens = Self.tokenCount(cursor.bytes, value)
+                }
             }
         } else {
             try cursor.skipValue()
         }
         usage = start..<cursor.index
+    }
+
+    private mutating func readDetails(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {
+        guard cursor.openObject() else {
+            _ = try cursor.skipValue()
+            return
+        }
+        while let name = try cursor.nextName() {
+            let value = try cursor.skipValue()
+            if name.is("cached_tokens") { cachedTokens = Self.tokenCount(cursor.bytes, value) }
+        }
     }
 
     private mutating func readTransferParameters(_ cursor: inout JSONCursor) throws(JSONSyntaxError) {

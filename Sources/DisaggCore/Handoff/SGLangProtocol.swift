@@ -25,6 +25,7 @@ package struct SGLangProtocol: HandoffProtocol {
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? {
+        if let refusal = LegRewriting.endpointRefusal(request, of: "SGLang") { return refusal }
         guard Self.batch(request) > Self.maximumBatch else { return nil }
         return DisaggError(
             .badRequest, "more than \(Self.maximumBatch) prompts or choices in one request; send several requests",

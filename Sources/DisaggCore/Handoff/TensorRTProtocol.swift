@@ -28,6 +28,7 @@ package struct TensorRTProtocol: HandoffProtocol {
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? {
+        if let refusal = LegRewriting.endpointRefusal(request, of: "TensorRT-LLM") { return refusal }
         if request.promptShape == .many {
             return DisaggError(
                 .badRequest, "TensorRT-LLM hands over one prompt a request; send one request for each",
@@ -83,6 +84,8 @@ package struct TensorRTProtocol: HandoffProtocol {
             splice.set("disaggregated_params", large: edits.applied(to: parameters) ?? parameters)
             // The context server's tokens, so that both sides agree on the template.
             if let tokens = answer.promptTokens {
+                splice.remove("truncate_prompt_tokens")
+                splice.remove("add_special_tokens")
                 splice.set(request.endpoint == .completions ? "prompt" : "prompt_token_ids", large: tokens)
             }
         case .generationFirst:

@@ -26,6 +26,8 @@ public struct Deployment: Sendable, Hashable {
     public var routing = RoutingSettings()
     /// How many requests may be under way, and how others wait.
     public var admission = AdmissionSettings()
+    /// When a hand-off is skipped because it would not pay.
+    public var conditional = ConditionalSettings()
     /// LMCache's own settings.
     public var lmcache = LMCacheSettings()
     /// Settings of the hand-off that only some protocols read.
@@ -207,6 +209,8 @@ public struct ProxySettings: Sendable, Hashable {
     public var admin = AdminSettings()
     /// The access log.
     public var accessLog = AccessLogSettings()
+    /// How single requests are treated.
+    public var requests = RequestSettings()
 
     /// Creates the defaults.
     public init() {}

@@ -15,6 +15,11 @@ final class DecodeExchange: UpstreamExchange {
     private let merge: FirstTokenMerge?
     /// What must see or change the answer; nil where it passes through as it is.
     private let rewriter: AnswerRewriter?
+    /// What replaces a count in the answer's usage; only where something must be replaced.
+    private var usage: UsageMerge?
+    private let endpoint: GenerationRequest.Endpoint
+    /// The number of the last event that was passed on, for responses.
+    private var lastSequenceNumber: Int?
     /// Whether the client's stream began before this answer.
     private let streamIsOpen: Bool
     private let unframes: Bool
@@ -39,15 +44,17 @@ final class DecodeExchange: UpstreamExchange {
 
     init(
         driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool,
-        rewriter: AnswerRewriter? = nil
+        rewriter: AnswerRewriter? = nil, usage: UsageMerge? = nil
     ) {
         self.rewriter = rewriter
         self.driver = driver
+        self.usage = merge == nil && rewriter == nil ? usage : nil
+        endpoint = driver.request.endpoint
         self.requestID = requestID
         self.sink = sink
         self.merge = merge
         self.streamIsOpen = streamIsOpen
-        unframes = merge != nil || rewriter != nil || !sink.takesRawChunks
+        unframes = merge != nil || rewriter != nil || usage != nil || !sink.takesRawChunks
     }
 
     override var wantsPayload: Bool { unframes }
@@ -117,36 +124,61 @@ final class DecodeExchange: UpstreamExchange {
         guard let head, !isRelaying else { return }
         isRelaying = true
         began = .now()
-        let body = pending
+        var body = pending
         pending = nil
         if let merge {
             beginMerged(merge, head: head, body: body ?? ByteBuffer())
         } else if rewriter != nil, head.status == 200 {
             beginRewritten(head, body ?? ByteBuffer())
         } else {
+            // Part of a whole answer that is too large to be held: its length is announced.
+            if !hasEnded, !isEventStream { usage = nil }
+            if let whole = body, usage != nil { body = whole.withUnsafeReadableBytes { replaced($0) } }
             switch head.scanned.framing {
             case .chunked where !unframes: sinkFraming = .rawChunked
-            case .length(let length): sinkFraming = .length(length)
+            case .length(let length) where usage == nil: sinkFraming = .length(length)
             case .none: sinkFraming = .none
-            case .chunked, .untilClose: sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
+            case .chunked, .untilClose, .length:
+                sinkFraming = hasEnded ? .length(body?.readableBytes ?? 0) : .stream
             }
-            sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
-            if let body { sink.write(body) }
+            sink.begin(status: head.status, lines: clientLines(head), framing: sinkFraming)
+            if let body {
+                if endpoint == .responses { body.withUnsafeReadableBytes { noteSequenceNumber($0) } }
+                sink.write(body)
+            }
             sink.flush()
         }
     }
 
+    private func clientLines(_ head: UpstreamHead) -> ByteBuffer {
+        var lines = head.clientLines(requestID: requestID)
+        if let line = driver?.decisionLine { lines.writeString(line) }
+        return lines
+    }
+
     private func relay(_ bytes: UnsafeRawBufferPointer) {
         pieces &+= 1
-        if merge == nil, rewriter == nil {
-            sink.relay(bytes)
-        } else {
-            relayEvents(bytes)
-        }
+        if merge != nil || rewriter != nil { return relayEvents(bytes) }
+        if endpoint == .responses { noteSequenceNumber(bytes) }
+        guard usage != nil else { return sink.relay(bytes) }
+        sink.write(replaced(bytes))
+        sink.flush()
+    }
+
+    private func noteSequenceNumber(_ bytes: UnsafeRawBufferPointer) {
+        if let number = SequenceNumber.last(in: bytes) { lastSequenceNumber = number }
+    }
+
+    /// Whole events, or a whole answer, with the usage's count replaced.
+    private func replaced(_ bytes: UnsafeRawBufferPointer) -> ByteBuffer {
+        var output = ByteBuffer()
+        output.reserveCapacity(bytes.count + 32)
+        usage?.write(bytes, to: &output)
+        return output
     }
 
     private func beginRewritten(_ head: UpstreamHead, _ body: ByteBuffer) {
-        let lines = head.clientLines(requestID: requestID)
+        let lines = clientLines(head)
         if isEventStream {
             sinkFraming = .stream
             sink.begin(status: head.status, lines: lines, framing: sinkFraming)
@@ -167,14 +199,14 @@ final class DecodeExchange: UpstreamExchange {
                 body.withUnsafeReadableBytes { relayEvents($0) }
             } else {
                 // The stream has begun: the decoder's error becomes its last event.
-                sink.write(ByteBuffer(string: "data: " + String(buffer: body) + "\n\ndata: [DONE]\n\n"))
+                sink.write(endpoint.errorEvents(engineBody: body))
             }
             return
         }
         let whole = head.status == 200 ? merge.wholeAnswer(decode: Array(body.readableBytesView)) : nil
         let answer = whole.map { ByteBuffer(bytes: $0) } ?? body
         sinkFraming = .length(answer.readableBytes)
-        sink.begin(status: head.status, lines: head.clientLines(requestID: requestID), framing: sinkFraming)
+        sink.begin(status: head.status, lines: clientLines(head), framing: sinkFraming)
         sink.write(answer)
     }
 
@@ -198,11 +230,14 @@ final class DecodeExchange: UpstreamExchange {
         guard isEventStream || streamIsOpen else { return sink.abort() }
         // An announced length leaves no room for another event.
         if case .length = sinkFraming { return sink.abort() }
-        let text = "data: " + String(buffer: error.openAIBody) + "\n\ndata: [DONE]\n\n"
+        let events = endpoint.errorEvents(error, lastSequenceNumber: lastSequenceNumber)
         if sinkFraming == .rawChunked {
-            sink.write(ByteBuffer(string: String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n0\r\n\r\n"))
+            var chunk = ByteBuffer(string: String(events.readableBytes, radix: 16) + "\r\n")
+            chunk.writeImmutableBuffer(events)
+            chunk.writeStaticString("\r\n0\r\n\r\n")
+            sink.write(chunk)
         } else {
-            sink.write(ByteBuffer(string: text))
+            sink.write(events)
         }
         sink.end()
     }

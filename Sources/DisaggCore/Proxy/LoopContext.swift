@@ -11,6 +11,8 @@ final class ProxyShared: Sendable {
     let admission: AdmissionGate
     let factsReader: RequestFactsReader
     let handoff: any HandoffProtocol
+    /// Prefill engines that a client's header may name.
+    private let allowedPrefillers: [BackendState]
     /// What conversations left at their decoders; nil where turns are not handed back.
     let turns: NIOLockedValueBox<ConversationTurns>?
     let logger: Logger
@@ -30,6 +32,26 @@ final class ProxyShared: Sendable {
         handoff = HandoffKind.makeProtocol(deployment)
         let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
         turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
+        let pool = pool
+        allowedPrefillers = deployment.proxy.requests.allowedPrefillers.map { target in
+            // A backend of the deployment is counted as what it is.
+            pool.prefill.first { $0.backend.host == target.host && $0.backend.port == target.port }
+                ?? BackendState(
+                    Backend(id: "prefiller-\(target)", role: .prefill, host: target.host, port: target.port))
+        }
+    }
+
+    /// The prefill engine that a request's header names; nil where it names none.
+    ///
+    /// - Throws: ``DisaggError`` where what it names is no address or not on the deployment's list.
+    func wishedPrefill(_ headers: HeaderBlock) throws(DisaggError) -> BackendState? {
+        let allowed = allowedPrefillers
+        guard
+            let target = try PrefillerHeader.target(
+                headers.all("x-prefiller-host-port"),
+                allowed: allowed.map { Endpoint(host: $0.backend.host, port: $0.backend.port) })
+        else { return nil }
+        return allowed.first { $0.backend.host == target.host && $0.backend.port == target.port }
     }
 }
 
@@ -194,14 +216,22 @@ final class LoopContext: ClientRequestHandler {
     }
 
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
-        switch Route.find(method: request.method, path: request.path) {
+        let route = Route.find(method: request.method, path: request.path)
+        switch route {
         case .generation(let endpoint):
             return generate(request, endpoint: endpoint, to: sink)
-        case .anyEngine:
-            let pass = PassThrough(loop: self, sink: sink, request: request)
+        case .anyDecoder where !shared.handoff.rules.decoderServesAlone:
+            sink.respond(
+                DisaggError(
+                    .notFound,
+                    "\(request.path) needs an engine that serves it alone, which decoders of "
+                        + "\(shared.deployment.handoff.rawValue) never do"))
+        case .anyEngine, .anyDecoder, .holdingDecoder:
+            let pass = PassThrough(loop: self, sink: sink, request: request, route: route)
             passesUnderWay += 1
             pass.start()
             return pass
+        case .load: answerLoad(sink)
         // Probes and scrapes come by the second and are not logged.
         case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
         case .ready: Readiness.answer(loop: self, sink: sink)
@@ -211,8 +241,7 @@ final class LoopContext: ClientRequestHandler {
                 request, sink, endpoint: nil, reason: "no-route",
                 DisaggError(
                     .notFound,
-                    "no such path: \(request.path); this proxy serves /v1/completions, /v1/chat/completions, /v1/models, "
-                        + "/tokenize, /detokenize, /health, /ready, /version and /metrics"))
+                    "no such path: \(request.path); this proxy serves \(Route.served)"))
         case .methodNotAllowed(let allowed):
             refuse(
                 request, sink, endpoint: nil, reason: "no-route",
@@ -228,15 +257,46 @@ final class LoopContext: ClientRequestHandler {
     ) -> (any RequestInFlight)? {
         do throws(DisaggError) {
             let generation = try GenerationRequest(endpoint: endpoint, body: request.body)
-            let driver = RequestDriver(
-                loop: self, sink: sink, request: generation, headers: request.headers, parent: request.trace)
-            requests[ObjectIdentifier(driver)] = driver
-            metrics.requestsInFlight += 1
-            driver.start()
-            return driver
+            var wish = PairWish()
+            wish.prefill = try shared.wishedPrefill(request.headers)
+            switch try RequestSplitting.judge(generation, shared) {
+            case .whole(let whole, let alone):
+                let driver = RequestDriver(
+                    loop: self, sink: sink, request: whole, headers: request.headers, parent: request.trace, alone: alone)
+                driver.wish = wish
+                begin(driver)
+                return driver
+            case .parts(let split):
+                let parts = PartedRequest(loop: self, sink: sink, split: split, headers: request.headers, wish: wish)
+                parts.start()
+                return parts
+            }
         } catch {
-            refuse(request, sink, endpoint: endpoint.rawValue, reason: "invalid-request", error)
+            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: "invalid-request")
+            sink.respond(
+                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n",
+                json: endpoint.errorBody(error))
+            record.status = error.code.statusCode
+            ended(record, sink)
             return nil
+        }
+    }
+
+    /// Counts a driver in and starts it.
+    func begin(_ driver: RequestDriver) {
+        requests[ObjectIdentifier(driver)] = driver
+        metrics.requestsInFlight += 1
+        driver.start()
+    }
+
+    /// vLLM's `/load`: what the whole deployment has to do, as one engine tells it of itself.
+    private func answerLoad(_ sink: ResponseSink) {
+        guard let collectMetrics else {
+            return sink.respond(status: 200, json: ByteBuffer(string: #"{"server_load":0}"#))
+        }
+        collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
+            let load = (try? result.get())?.requestsInFlight ?? 0
+            sink.respond(status: 200, json: ByteBuffer(string: #"{"server_load":\#(load)}"#))
         }
     }
 

@@ -1,9 +1,10 @@
 internal import HTTPTypes
 internal import NIOCore
 
-/// Serves a request that any one engine can answer, and that no engine is harmed by: models, version, tokenize.
+/// Serves a request that one engine answers without a hand-off.
 ///
-/// Decode backends are asked first, then prefill backends; the next one is asked where one cannot be reached.
+/// Decode backends are asked first, then prefill backends where the route allows it; the next one is asked where one cannot
+/// be reached, or where it does not hold the response that is asked for.
 final class PassThrough: RequestInFlight {
     private let loop: LoopContext
     private let sink: ResponseSink
@@ -15,7 +16,10 @@ final class PassThrough: RequestInFlight {
     private var exchange: CollectingExchange?
     private var isOver = false
 
-    init(loop: LoopContext, sink: ResponseSink, request: ClientRequest) {
+    private let route: Route
+
+    init(loop: LoopContext, sink: ResponseSink, request: ClientRequest, route: Route) {
+        self.route = route
         self.loop = loop
         self.sink = sink
         self.request = request
@@ -23,7 +27,7 @@ final class PassThrough: RequestInFlight {
         requestID = record.requestID
         heads = RequestHeadWriter(request.headers, requestID: requestID)
         let now = NIODeadline.now()
-        let all = loop.shared.pool.decode + loop.shared.pool.prefill
+        let all = loop.shared.pool.decode + (route == .anyEngine ? loop.shared.pool.prefill : [])
         candidates = all.filter { $0.isAvailable(at: now) } + all.filter { !$0.isAvailable(at: now) }
     }
 
@@ -48,6 +52,9 @@ final class PassThrough: RequestInFlight {
         ) { [self] result in
             backend.leave()
             switch result {
+            case .success(let answer)
+            where route == .holdingDecoder && answer.head.status == 404 && !candidates.isEmpty:
+                tryNext(lastFailure: nil)
             case .success(let answer):
                 finish()
                 var lines = answer.head.forwardedLines(reserving: 64)

@@ -8,7 +8,7 @@ extension RequestDriver {
             failure = refusal
             return perform(machine.noBackend())
         }
-        var alone = handoff.reasonToDecodeAlone(request)
+        var alone = decidedAlone ?? handoff.reasonToDecodeAlone(request)
         if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
         if let alone { reason = alone }
         aloneReason = alone
@@ -21,7 +21,11 @@ extension RequestDriver {
         let alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }
-            if let alone, alone != .noPrefillBackend { return perform(machine.start(alone: true)) }
+            if alone == nil { alone = reasonNotToPay() }
+            if let alone, alone != .noPrefillBackend {
+                reason = alone
+                return perform(machine.start(alone: true))
+            }
             choosePrefill { [self] found in
                 if !found {
                     reason = .noPrefillBackend

@@ -7,6 +7,12 @@ extension RequestDriver {
         guard !isOver else { return }
         loop.metrics.clientsGone += 1
         record.clientLeft = true
+        leave()
+    }
+
+    /// Ends the request by its protocol's rule: nobody waits for its answer any more.
+    func leave() {
+        guard !isOver else { return }
         if status == 0 { status = 499 }
         perform(machine.clientGone())
     }

@@ -19,7 +19,7 @@ extension RequestDriver {
         let exchange = DecodeExchange(
             driver: self, requestID: requestID, sink: sink,
             merge: continuation?.merge ?? (handedOff ? merge : nil), streamIsOpen: streamIsOpen,
-            rewriter: rewriter(&leg))
+            rewriter: rewriter(&leg), usage: handedOff ? answer.flatMap { UsageMerge(request, answer: $0) } : nil)
         exchange.lastActivity = loop.upstream.tick
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
@@ -155,7 +155,7 @@ extension RequestDriver {
         if let decodeExchange {
             decodeExchange.breakAnswer(failure)
         } else {
-            sink.write(ByteBuffer(string: "data: " + String(buffer: failure.openAIBody) + "\n\ndata: [DONE]\n\n"))
+            sink.write(request.endpoint.errorEvents(failure))
             sink.end()
         }
     }

@@ -165,6 +165,7 @@ extension RequestDriver {
         sawFirstByte()
         var lines = ByteBuffer(string: "content-type: text/event-stream; charset=utf-8\r\n")
         lines.writeString("x-request-id: \(requestID)\r\n")
+        if let decisionLine { lines.writeString(decisionLine) }
         sink.begin(status: 200, lines: lines, framing: .stream)
         sink.write(ByteBuffer(bytes: bytes))
     }
@@ -181,9 +182,9 @@ extension RequestDriver {
             if let whole = merge.wholeAnswer(decode: nil) { prefillBody = ByteBuffer(bytes: whole) }
         }
         status = prefillHead.status
-        sink.begin(
-            status: prefillHead.status, lines: prefillHead.clientLines(requestID: requestID),
-            framing: .length(prefillBody.readableBytes))
+        var lines = prefillHead.clientLines(requestID: requestID)
+        if let decisionLine { lines.writeString(decisionLine) }
+        sink.begin(status: prefillHead.status, lines: lines, framing: .length(prefillBody.readableBytes))
         if prefillBody.readableBytes > 0 { sink.write(prefillBody) }
         sink.end()
     }

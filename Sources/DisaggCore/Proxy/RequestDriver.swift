@@ -76,6 +76,9 @@ final class RequestDriver: RequestInFlight {
     /// then refuses connections it may have died of the request, or after reading it: so it counts as sent.
     var lostOnStaleConnection = false
 
+    let decidedAlone: HandoffReason?
+    /// Tokens of the prompt whose KV the chosen decoder has; set by who chooses it, where its policy knows.
+    var cachedOnDecoder = 0
     var reason = HandoffReason.disaggregated
     var failure = DisaggError(.unavailable, "no decode backend can be reached; see /ready")
     var status = 0
@@ -97,14 +100,21 @@ final class RequestDriver: RequestInFlight {
     /// Why, where that was decided beforehand.
     var aloneReason: HandoffReason?
 
+    /// Creates a driver.
+    ///
+    /// - Parameters:
+    ///   - requestID: the id that the legs carry, where it is not the client's.
+    ///   - parent: the span that the request belongs to, where an embedding server has one.
+    ///   - alone: why a decoder shall serve the request alone, where that was decided before.
     init(
         loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
-        parent: ServiceContext? = nil
+        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason? = nil
     ) {
         self.loop = loop
         self.sink = sink
         self.request = request
-        requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
+        decidedAlone = alone
+        requestID = ownID ?? RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
         trace = loop.shared.tracer.map {
             RequestTrace($0, headers: headers, parent: parent, name: "POST \(request.endpoint.rawValue)")
         }
@@ -157,7 +167,9 @@ final class RequestDriver: RequestInFlight {
     func fail() {
         status = failure.code.statusCode
         let pause = retryAfter.map { "retry-after: \($0)\r\n" } ?? ""
-        sink.respond(failure, extraLines: "x-request-id: \(requestID)\r\n\(pause)")
+        sink.respond(
+            status: status, extraLines: "x-request-id: \(requestID)\r\n" + (decisionLine ?? "") + pause,
+            json: request.endpoint.errorBody(failure))
     }
 
     func sawFirstByte() { record.timeline.firstByte(at: Self.now) }

@@ -9,6 +9,8 @@ final class ActiveRequest {
     let requestID: String
     /// The eight random digits at the end of the engine's own ids.
     private let suffix: String
+    /// The answer's id.
+    let answerID: String
     /// The data-parallel rank that serves it, where the protocol has ranks.
     var servedRank = 0
     /// MoRIIO: where its KV comes from.
@@ -18,7 +20,9 @@ final class ActiveRequest {
     /// Of these, tokens computed so far.
     var prefilledTokens = 0
     /// Tokens whose KV came from elsewhere.
-    var loadedTokens = 0
+    var loadedTokens = 0 {
+        didSet { if loadedTokens > 0 { encoder.countAsCached(loadedTokens) } }
+    }
     /// Some step has taken it up.
     var isPlanned = false
     /// The client is gone or the answer is complete; the scheduler drops it.
@@ -43,25 +47,26 @@ final class ActiveRequest {
     private(set) var firstToken: Int?
     private var sequences: [GenerationSequence]
     private var joined: [JoinedChoice] = []
-    private var completion: CompletionEncoder
-    private let chat: ChatEncoder
-    private var sentRoles = false
+    private var encoder: AnswerEncoder
+    private var hasStarted = false
+    /// The whole answer, where it was no stream.
+    private(set) var wholeAnswer: String?
     /// A stream's tokens are kept for ``generatedIDs``.
     var recordsTokens = false
     private var recorded: [Int] = []
 
     init(
-        context: AnswerContext, exchange: SimulatedExchange, requestID: String, suffix: String, endProbability: Double,
-        maximumModelLength: Int
+        context: AnswerContext, fields: AnswerFields, exchange: SimulatedExchange, requestID: String, suffix: String,
+        endProbability: Double, maximumModelLength: Int
     ) {
         let request = context.request
         self.request = request
         self.exchange = exchange
         self.requestID = requestID
         self.suffix = suffix
+        answerID = context.id
         prefillTokens = request.promptTokens
-        completion = CompletionEncoder(context: context)
-        chat = ChatEncoder(context: context)
+        encoder = AnswerEncoder(context: context, fields: fields)
         sequences = request.prompts.enumerated().flatMap { index, prompt in
             let history = TokenHistory(prompt)
             let limit = request.limit(prompt: index, maximumModelLength: maximumModelLength)
@@ -103,9 +108,9 @@ final class ActiveRequest {
     /// Generates one token of each choice and sends or keeps it.
     func step() {
         guard !isOver else { return }
-        if request.isStream, request.endpoint == .chat, !sentRoles {
-            sentRoles = true
-            for index in sequences.indices { exchange.send(event: chat.roleChunk(index: index)) }
+        if request.isStream, !hasStarted {
+            hasStarted = true
+            for event in encoder.start(choices: sequences.count) { exchange.send(event: event) }
         }
         for index in sequences.indices where !sequences[index].isFinished {
             let piece = sequences[index].step()
@@ -119,11 +124,7 @@ final class ActiveRequest {
             let isLast = runningChoices == 0
             let transfer = isLast ? transferParameters?() : nil
             let produced = sequences[index].produced
-            let event =
-                request.endpoint == .chat
-                ? chat.chunk(piece, produced: produced, transfer: transfer)
-                : completion.chunk(piece, produced: produced, transfer: transfer)
-            exchange.send(event: event)
+            for event in encoder.events(piece, produced: produced, transfer: transfer) { exchange.send(event: event) }
         }
         if runningChoices == 0 { finish() }
     }
@@ -132,10 +133,10 @@ final class ActiveRequest {
     func fail(_ error: SimulatedAPIError) {
         guard !isOver else { return }
         if exchange.hasHead {
-            exchange.send(event: AnswerContext.event(error.body))
-            exchange.endStream()
+            exchange.send(event: encoder.errorEvent(error))
+            exchange.endStream(done: encoder.endsWithDone)
         } else {
-            exchange.fail(error)
+            exchange.fail(error, endpoint: request.endpoint)
         }
         over(.error)
     }
@@ -145,21 +146,13 @@ final class ActiveRequest {
 
     private func finish() {
         if request.isStream {
-            if request.includesUsage {
-                exchange.send(
-                    event: request.endpoint == .chat
-                        ? chat.usageChunk(completionTokens: generatedTokens)
-                        : completion.usageChunk(completionTokens: generatedTokens))
-            }
-            exchange.endStream()
+            for event in encoder.end(completionTokens: generatedTokens) { exchange.send(event: event) }
+            exchange.endStream(done: encoder.endsWithDone)
         } else {
-            let transfer = transferParameters?() ?? "null"
-            let members = choiceMembers?() ?? ""
-            exchange.respond(
-                status: 200,
-                body: request.endpoint == .chat
-                    ? chat.body(joined, transfer: transfer, choiceMembers: members)
-                    : completion.body(joined, transfer: transfer, choiceMembers: members))
+            let body = encoder.body(
+                joined, transfer: transferParameters?() ?? "null", choiceMembers: choiceMembers?() ?? "")
+            wholeAnswer = body
+            exchange.respond(status: 200, body: body)
         }
         over(joined.first?.finish ?? .stop)
     }

@@ -1,11 +1,14 @@
 /// What all parts of one answer share.
 struct AnswerContext {
-    /// `cmpl-…` or `chatcmpl-…`.
+    /// `cmpl-…`, `chatcmpl-…`, `resp_…` or `generate-tokens-…`.
     var id: String
     /// Seconds since 1970.
     var created: Int
     var model: String
     var request: SimulatedRequest
+    /// Tokens of the prompt that were in the engine's cache; nil where it does not tell
+    /// (`--enable-prompt-tokens-details`).
+    var cachedTokens: Int?
 
     /// vLLM's name of its build, as captured.
     static let fingerprint = "vllm-0.24.0-c749092d"
@@ -14,13 +17,15 @@ struct AnswerContext {
     func usage(completionTokens: Int) -> String {
         let prompt = request.promptTokens
         return #"{"prompt_tokens":\#(prompt),"total_tokens":\#(prompt + completionTokens),"#
-            + #""completion_tokens":\#(completionTokens),"prompt_tokens_details":null}"#
+            + #""completion_tokens":\#(completionTokens),"prompt_tokens_details":\#(details ?? "null")}"#
     }
+
+    private var details: String? { cachedTokens.map { #"{"cached_tokens":\#($0)}"# } }
 
     /// `usage` as streams have it: unset fields are left out there.
     func streamUsage(promptTokens: Int, completionTokens: Int) -> String {
         #"{"prompt_tokens":\#(promptTokens),"total_tokens":\#(promptTokens + completionTokens),"#
-            + #""completion_tokens":\#(completionTokens)}"#
+            + #""completion_tokens":\#(completionTokens)\#(details.map { ",\"prompt_tokens_details\":" + $0 } ?? "")}"#
     }
 
     /// What follows `choices` in a chunk of a stream, with its leading comma.
@@ -39,6 +44,9 @@ struct AnswerContext {
 
     /// A server-sent event.
     static func event(_ json: String) -> String { "data: \(json)\n\n" }
+
+    /// A server-sent event that names its type.
+    static func event(_ json: String, named name: String) -> String { "event: \(name)\ndata: \(json)\n\n" }
 }
 
 /// All pieces of one choice joined, for an answer that is no stream.

@@ -43,7 +43,14 @@ struct SimulatedAPIError: Error {
     ///   - detail: the Python dictionary of pydantic's error, without its braces.
     ///   - location: dotted path of the value, for example `body.1`.
     static func validation(_ detail: String, location: String, path: String) -> Self {
-        let function = path == "/v1/chat/completions" ? "create_chat_completion" : "create_completion"
+        let function =
+            switch path {
+            case "/v1/chat/completions": "create_chat_completion"
+            case "/v1/responses": "create_responses"
+            case "/v1/messages": "create_messages"
+            case "/inference/v1/generate": "generate"
+            default: "create_completion"
+            }
         return Self(
             status: 400,
             message: "1 validation error:\n  {\(detail)}\n\n  File "
@@ -56,6 +63,29 @@ struct SimulatedAPIError: Error {
     var flatBody: String {
         #"{"object":"error","message":\#(JSONString.encode(message)),"type":"\#(type)","#
             + #""param":\#(parameter.map { JSONString.encode($0) } ?? "null"),"code":\#(status)}"#
+    }
+
+    /// 400 for a field that must be there.
+    static func missing(_ name: String, path: String) -> Self {
+        validation(
+            "'type': 'missing', 'loc': ('body', '\(name)'), 'msg': 'Field required', 'input': {}",
+            location: "body.\(name)", path: path)
+    }
+
+    /// The error object as the endpoint's clients read it.
+    ///
+    /// Source: vLLM 0.33.0 `anthropic/protocol.py` 25-53.
+    func body(for endpoint: SimulatedRequest.Endpoint) -> String {
+        guard endpoint == .messages else { return body }
+        let kind =
+            switch status {
+            case 404: "not_found_error"
+            case 429: "rate_limit_error"
+            case 503: "overloaded_error"
+            case 500...: "api_error"
+            default: "invalid_request_error"
+            }
+        return #"{"type":"error","error":{"type":"\#(kind)","message":\#(JSONString.encode(message))}}"#
     }
 
     /// The error object as JSON.

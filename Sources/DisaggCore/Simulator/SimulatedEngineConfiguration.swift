@@ -81,6 +81,9 @@ package struct SimulatedEngineConfiguration: Sendable {
     package var endProbability = 0.02
     /// The text of an answer's tokens is their number, from 0, so that a client can tell whether one is lost or swapped.
     package var numbersTokens = false
+    /// Tokens of every prompt that the engine says its own prefix cache had (`--enable-prompt-tokens-details`); nil: it
+    /// tells nothing. A decoder that loaded KV says that it had all of it.
+    package var cachedPromptTokens: Int?
     /// uvicorn closes a connection this long after its last answer (`VLLM_HTTP_TIMEOUT_KEEP_ALIVE`).
     package var keepAlive = Duration.seconds(5)
     /// From the death of the engine core to the end of the HTTP server.

@@ -2,7 +2,7 @@ import NIOHTTP1
 
 /// Generation requests: admission, faults, ends.
 extension SimulatedEngineCore {
-    /// A request to one of the two generation endpoints.
+    /// A request to a generating endpoint.
     func generate(_ exchange: SimulatedExchange, _ body: [UInt8], endpoint: SimulatedRequest.Endpoint) {
         log.add(body, endpoint: endpoint)
         if faults.strike(\.dieOnRequest) { return die() }
@@ -25,11 +25,11 @@ extension SimulatedEngineCore {
             return exchange.fail(
                 SimulatedAPIError(
                     status: faults.refuseStatus, message: "refused by an injected fault",
-                    type: "ServiceUnavailableError"))
+                    type: "ServiceUnavailableError"), endpoint: endpoint)
         }
         guard !ledger.dead else {
             log.rejected += 1
-            return exchange.fail(.engineDead)
+            return exchange.fail(.engineDead, endpoint: endpoint)
         }
         var fields: [String: JSONView] = [:]
         do throws(SimulatedAPIError) {
@@ -44,20 +44,27 @@ extension SimulatedEngineCore {
                 request.minimumTokens = 0
             }
             try side?.shape(&request)
-            admit(request, exchange)
+            admit(request, fields, exchange)
         } catch {
             log.rejected += 1
             side?.rejected(fields)
-            exchange.fail(error)
+            exchange.fail(error, endpoint: endpoint)
         }
     }
 
-    private func admit(_ request: SimulatedRequest, _ exchange: SimulatedExchange) {
-        let id = exchange.head.headers.first(name: "x-request-id") ?? randomHex(16)
+    private func admit(_ request: SimulatedRequest, _ fields: [String: JSONView], _ exchange: SimulatedExchange) {
+        // Responses are named by the engine alone (fixture 19).
+        let named = request.endpoint == .responses ? nil : exchange.head.headers.first(name: "x-request-id")
+        let id = named ?? randomHex(16)
         let context = AnswerContext(
-            id: request.endpoint.idPrefix + id, created: HTTPDate.now(), model: configuration.model, request: request)
+            id: request.endpoint.idPrefix + id, created: HTTPDate.now(), model: configuration.model, request: request,
+            cachedTokens: configuration.cachedPromptTokens)
         let active = ActiveRequest(
-            context: context, exchange: exchange, requestID: id, suffix: randomHex(8),
+            context: context,
+            fields: AnswerFields(
+                request: fields, itemID: randomHex(16), messageID: randomHex(16),
+                defaultLimit: configuration.maximumModelLength - request.promptTokens),
+            exchange: exchange, requestID: id, suffix: randomHex(8),
             endProbability: configuration.endProbability, maximumModelLength: configuration.maximumModelLength)
         if let tokens = faults.dieAfterTokens, faults.budget?.take() ?? true {
             active.dieAfterTokens = tokens
@@ -93,6 +100,9 @@ extension SimulatedEngineCore {
 
     private func ended(_ request: ActiveRequest, _ reason: FinishReason) {
         guard active.removeValue(forKey: ObjectIdentifier(request)) != nil else { return }
+        if request.request.endpoint == .responses, let answer = request.wholeAnswer {
+            responses.store(answer, id: request.answerID)
+        }
         metrics.finished[reason, default: 0] += 1
         metrics.usedTokens -= request.request.promptTokens
         side?.ended(request, reason)

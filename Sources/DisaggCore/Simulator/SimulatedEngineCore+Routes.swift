@@ -48,14 +48,13 @@ extension SimulatedEngineCore {
             )
         case "/tokenize": return ([.POST], { [self] in tokenize($0, $1) })
         case "/detokenize": return ([.POST], { [self] in detokenize($0, $1) })
-        case "/v1/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .completion) })
-        case "/v1/chat/completions": return ([.POST], { [self] in generate($0, $1, endpoint: .chat) })
         case "/query":
             guard let mooncake = side as? MooncakeSide else { return nil }
             return ([.GET], { exchange, _ in exchange.respond(status: 200, body: mooncake.bootstrapAnswer) })
         case "/server_info":
             guard let tensorRT = side as? TensorRTSide else { return nil }
             return ([.GET], { exchange, _ in exchange.respond(status: 200, body: tensorRT.serverInfo) })
+        case "/v1/messages/count_tokens": return ([.POST], { [self] in countTokens($0, $1) })
         case "/sim/kv":
             return ([.GET], { [self] exchange, _ in exchange.respond(status: 200, body: currentLedger().json) })
         case "/sim/requests":
@@ -66,8 +65,21 @@ extension SimulatedEngineCore {
                 }
             )
         case "/sim/faults": return ([.POST], { [self] in injectFaults($0, $1) })
-        default: return nil
+        default:
+            if let endpoint = SimulatedRequest.Endpoint(rawValue: path) {
+                return ([.POST], { [self] in generate($0, $1, endpoint: endpoint) })
+            }
+            return responses.route(path)
         }
+    }
+
+    private func countTokens(_ exchange: SimulatedExchange, _ body: [UInt8]) {
+        do throws(SimulatedAPIError) {
+            let path = exchange.path
+            let fields = try parser.chatFields(try SimulatedRequestParser.fields(body, path: path), .messages)
+            let tokens = try SimulatedChatTemplate.tokens(fields, path: path)
+            exchange.respond(status: 200, body: #"{"input_tokens":\#(tokens.count)}"#)
+        } catch { exchange.fail(error, endpoint: .messages) }
     }
 
     private func models() -> String {

@@ -21,6 +21,8 @@ final class SimulatedEngineCore {
     var metrics = EngineMetrics()
     var log: RequestLog
     var faults = SimulatedFaults()
+    /// Answers of `/v1/responses` that clients may ask for again.
+    var responses = StoredResponses()
     var ports = SimulatedEnginePorts(http: 0)
     /// Where `lmcache-mp` workers report.
     var telemetry: Endpoint?

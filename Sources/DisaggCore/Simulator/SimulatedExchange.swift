@@ -50,8 +50,8 @@ final class SimulatedExchange {
     }
 
     /// Answers with an error in the OpenAI shape.
-    func fail(_ error: SimulatedAPIError) {
-        respond(status: error.status, body: hasFlatErrors ? error.flatBody : error.body, hasVary: error.hasVary)
+    func fail(_ error: SimulatedAPIError, endpoint: SimulatedRequest.Endpoint = .completion) {
+        respond(status: error.status, body: hasFlatErrors ? error.flatBody : error.body(for: endpoint), hasVary: error.hasVary)
     }
 
     /// Starts a stream of server-sent events.
@@ -74,10 +74,12 @@ final class SimulatedExchange {
     }
 
     /// Ends a stream.
-    func endStream() {
+    ///
+    /// - Parameter done: whether `[DONE]` is sent first, as OpenAI's older endpoints have it.
+    func endStream(done: Bool = true) {
         guard !isEnded else { return }
         isEnded = true
-        handler?.write(body: "data: [DONE]\n\n")
+        if done { handler?.write(body: "data: [DONE]\n\n") }
         handler?.flush()
         handler?.end()
         release()

@@ -1,11 +1,23 @@
-/// A checked request to `/v1/completions` or `/v1/chat/completions`.
+/// A checked request to a generating endpoint.
 struct SimulatedRequest {
-    /// Which of the two endpoints was asked.
-    enum Endpoint {
-        case completion, chat
+    /// Which endpoint was asked.
+    enum Endpoint: String, CaseIterable {
+        case completion = "/v1/completions"
+        case chat = "/v1/chat/completions"
+        case responses = "/v1/responses"
+        case messages = "/v1/messages"
+        case tokens = "/inference/v1/generate"
 
-        var path: String { self == .chat ? "/v1/chat/completions" : "/v1/completions" }
-        var idPrefix: String { self == .chat ? "chatcmpl-" : "cmpl-" }
+        var path: String { rawValue }
+
+        var idPrefix: String {
+            switch self {
+            case .completion: "cmpl-"
+            case .chat, .messages: "chatcmpl-"
+            case .responses: "resp_"
+            case .tokens: "generate-tokens-"
+            }
+        }
     }
 
     /// A tool the answer must call.

@@ -36,6 +36,7 @@ struct SimulatedRequestParser {
     func parse(_ fields: [String: JSONView], endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
         -> SimulatedRequest
     {
+        let fields = try unified(fields, endpoint)
         let reader = FieldReader(fields: fields, path: endpoint.path)
         if let model = try reader.string("model"), model != self.model { throw .unknownModel(model) }
         var request = SimulatedRequest(endpoint: endpoint, prompts: [])
@@ -60,6 +61,7 @@ struct SimulatedRequestParser {
         case .chat:
             // The newer name wins where both are given.
             if let maximum = try reader.int("max_completion_tokens") { request.maximumTokens = maximum }
+        case .responses, .messages, .tokens: break
         }
         request.minimumTokens = try reader.int("min_tokens") ?? 0
         request.choices = try reader.int("n") ?? 1
@@ -85,6 +87,7 @@ struct SimulatedRequestParser {
     private func logprobs(_ reader: FieldReader, _ endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
         -> Int?
     {
+        guard endpoint == .completion || endpoint == .chat else { return nil }
         var count = try reader.int(endpoint == .chat ? "top_logprobs" : "logprobs")
         if endpoint == .chat {
             let isWanted = try reader.bool("logprobs") ?? false
@@ -134,7 +137,13 @@ struct SimulatedRequestParser {
     private func prompts(_ reader: FieldReader, _ endpoint: SimulatedRequest.Endpoint) throws(SimulatedAPIError)
         -> [[Int]]
     {
-        if endpoint == .chat {
+        if endpoint == .tokens {
+            guard let ids = reader.fields["token_ids"]?.integers else {
+                throw .missing("token_ids", path: endpoint.path)
+            }
+            return [ids]
+        }
+        if endpoint != .completion {
             // Ids the proxy already has replace the template's (vLLM 0.33, renderers/online_renderer.py 112-157).
             if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty {
                 return [ids]
@@ -145,7 +154,9 @@ struct SimulatedRequestParser {
             {
                 return [ids]
             }
-            return [try SimulatedChatTemplate.tokens(reader.fields, path: endpoint.path)]
+            return [
+                try SimulatedChatTemplate.tokens(try chatFields(reader.fields, endpoint), path: endpoint.path)
+            ]
         }
         guard let prompt = reader.fields["prompt"] else {
             throw .badRequest("Either prompt or prompt_embeds must be provided and non-empty.", parameter: "prompt")

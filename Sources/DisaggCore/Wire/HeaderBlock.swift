@@ -47,6 +47,14 @@ package struct HeaderBlock: Sendable {
         }
     }
 
+    /// The values of all fields with a name given in lower case, in their order.
+    package func all(_ name: StaticString) -> [String] {
+        bytes.withUnsafeReadableBytes { raw in
+            fields.filter { HTTPFieldSyntax.equals(raw, $0.name, name) }
+                .map { String(decoding: raw[$0.value], as: UTF8.self) }
+        }
+    }
+
     /// Forgets the fields with these names, given in lower case.
     package mutating func remove(_ names: [String]) {
         bytes.withUnsafeReadableBytes { raw in

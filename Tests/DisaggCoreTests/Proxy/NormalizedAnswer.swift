@@ -13,16 +13,25 @@ struct NormalizedAnswer: Equatable, CustomStringConvertible {
         contentType = response.headers.first { $0.name == "content-type" }?.value ?? ""
         isComplete = response.isComplete
         if contentType.hasPrefix("text/event-stream") {
-            parts = response.body.components(separatedBy: "\n\n").map { event in
-                guard event.hasPrefix("data: "), let view = try? JSONView(parsing: String(event.dropFirst(6))) else {
-                    return event
-                }
-                return Self.canonical(view)
+            // The choices of a split request come in any order among each other; each one's events keep theirs.
+            let events = response.body.components(separatedBy: "\n\n").enumerated().map {
+                position, event -> (Int, Int, String) in
+                // An `event:` line may stand ahead of the data.
+                guard let data = event.firstRange(of: "data: "),
+                    let view = try? JSONView(parsing: String(event[data.upperBound...]))
+                else { return (Int.max, position, event) }
+                let index = view["choices"]?[0]?["index"]?.int ?? Int.max
+                return (index, position, String(event[..<data.lowerBound]) + Self.canonical(view))
             }
+            parts = events.sorted { ($0.0, $0.1) < ($1.0, $1.1) }.map(\.2)
         } else {
             parts = [response.json.map(Self.canonical) ?? response.body]
         }
     }
+
+    private static let differing: Set<String> = [
+        "id", "created", "system_fingerprint", "kv_transfer_params", "created_at", "item_id", "request_id",
+    ]
 
     /// JSON with sorted members and without the members that may differ.
     static func canonical(_ view: JSONView) -> String {
@@ -30,7 +39,7 @@ struct NormalizedAnswer: Equatable, CustomStringConvertible {
         case .object:
             var members: [(String, String)] = []
             view.forEachMember { name, value in
-                guard !["id", "created", "system_fingerprint", "kv_transfer_params"].contains(name) else { return }
+                guard !Self.differing.contains(name) else { return }
                 members.append((name, canonical(value)))
             }
             return "{" + members.sorted { $0.0 < $1.0 }.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ",") + "}"
