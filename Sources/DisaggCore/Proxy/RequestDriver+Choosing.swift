@@ -18,10 +18,13 @@ extension RequestDriver {
     /// Begins with the pair that was chosen.
     func begin() {
         record.timeline.admitted(at: Self.now)
-        let alone = aloneReason
+        var alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }
-            if alone == nil { alone = reasonNotToPay() }
+            if alone == nil, let reason = reasonNotToPay() {
+                alone = reason
+                giveUpPrefill()
+            }
             if let alone, alone != .noPrefillBackend {
                 reason = alone
                 return perform(machine.start(alone: true))

@@ -8,9 +8,22 @@ extension RequestDriver {
             promptTokens: request.promptTokens(bytesPerToken: conditional.bytesPerToken),
             cachedOnDecoder: cachedOnDecoder,
             // The shortest queue is the one that a good choice would take.
-            prefillInFlight: loop.shared.pool.prefill.map(\.inFlight).min() ?? 0, decodeInFlight: decode.inFlight,
+            prefillInFlight: loop.shared.pool.prefill.map { others($0, held: heldPrefill) }.min() ?? 0,
+            decodeInFlight: others(decode, held: heldDecode),
             decoderCanPrefill: machine.rules.decoderServesAlone)
         return ConditionalHandoff.reasonToDecodeAlone(facts, conditional)
+    }
+
+    /// Requests at a backend but for this one, which its choice has counted already.
+    private func others(_ state: BackendState, held: BackendState?) -> Int {
+        max(0, state.inFlight - (state === held ? 1 : 0))
+    }
+
+    /// No prefill engine is wanted after all: what was taken of the pool for a hand-off is given back.
+    func giveUpPrefill() {
+        isAlone = true
+        hold(prefill: nil)
+        giveChunksBack()
     }
 
     /// How the request is being served.
