@@ -45,6 +45,17 @@ final class LaunchScene: Sendable {
         }
     }
 
+    /// The first of so many free ports in a row.
+    static func freeRun(_ length: Int) -> Int {
+        for _ in 0..<100 {
+            guard let first = freePorts(1).first, first + length < 65536 else { continue }
+            let others = (first + 1..<first + max(1, length)).map { boundSocket(port: $0) }
+            for other in others { if let other { close(other.descriptor) } }
+            if others.allSatisfy({ $0 != nil }) { return first }
+        }
+        return 0
+    }
+
     /// A socket bound to a port of loopback, and the port; nil where it is taken.
     static func boundSocket(port: Int) -> (descriptor: Int32, port: Int)? {
         guard let address = try? SocketAddress(ipAddress: "127.0.0.1", port: port) else { return nil }
@@ -63,7 +74,10 @@ final class LaunchScene: Sendable {
     func write(
         _ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "", prefills: Int = 1
     ) throws -> String {
-        let ports = Self.freePorts(6)
+        // Engine i of a group listens on the group's port plus i.
+        let first = Self.freeRun(prefills)
+        let others = Self.freePorts(6 + prefills).filter { !(first..<first + prefills).contains($0) }
+        let ports = [first] + others.prefix(5)
         func environment(_ extra: [String: String]) -> String {
             var all = extra
             all["FAKE_EVENTS"] = directory + "/events"
