@@ -19,13 +19,6 @@ extension RequestDriver {
         max(0, state.inFlight - (state === held ? 1 : 0))
     }
 
-    /// No prefill engine is wanted after all: what was taken of the pool for a hand-off is given back.
-    func giveUpPrefill() {
-        isAlone = true
-        hold(prefill: nil)
-        giveChunksBack()
-    }
-
     /// How the request is being served.
     var decision: HandoffDecision {
         var decision = HandoffDecision(handoff: loop.shared.deployment.handoff, reason: reason)
