@@ -163,7 +163,7 @@ package struct FirstTokenMerge: Sendable {
     static func continuationLeg(
         _ request: GenerationRequest, tokens: [Int], limit: Int, minimum: Int
     ) -> LegRequest {
-        var splice = request.endpoint == .chatCompletions ? chatEdits : completionEdits
+        var splice = request.endpoint == .chatCompletions ? chatEdits : LegRewriting.strippingForTokens
         splice.set("prompt") { $0.writeJSON(tokens) }
         splice.set("max_tokens", number: limit)
         if minimum > 0 { splice.set("min_tokens", number: minimum) } else { splice.remove("min_tokens") }

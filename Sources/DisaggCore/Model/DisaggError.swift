@@ -19,8 +19,6 @@ public struct DisaggError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let forbidden = Code(statusCode: 403, type: "PermissionDeniedError")
         /// There is no such path.
         public static let notFound = Code(statusCode: 404, type: "NotFoundError")
-        /// The client may not have what it asks for.
-        public static let forbidden = Code(statusCode: 403, type: "PermissionDeniedError")
         /// The path exists, the method does not.
         public static let methodNotAllowed = Code(statusCode: 405, type: "MethodNotAllowedError")
         /// The client took too long to send its request.

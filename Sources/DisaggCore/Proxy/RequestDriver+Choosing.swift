@@ -18,12 +18,11 @@ extension RequestDriver {
     /// Begins with the pair that was chosen.
     func begin() {
         record.timeline.admitted(at: Self.now)
-        let alone = aloneReason
         chooseDecode { [self] found in
             guard found else { return perform(machine.noBackend()) }
-            if alone == nil { alone = reasonNotToPay() }
-            if let alone, alone != .noPrefillBackend {
+            if let alone = aloneReason ?? reasonNotToPay(), alone != .noPrefillBackend {
                 reason = alone
+                hold(prefill: nil)
                 return perform(machine.start(alone: true))
             }
             choosePrefill { [self] found in

@@ -64,7 +64,7 @@ struct MessagesEncoder {
         switch reason {
         case .length: "max_tokens"
         case .toolCalls: "tool_use"
-        case .stop, .abort, .error: "end_turn"
+        case .stop, .notFinished, .abort, .error: "end_turn"
         }
     }
 }
