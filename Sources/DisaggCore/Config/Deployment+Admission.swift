@@ -7,6 +7,6 @@ extension Deployment {
         guard handoff == .lmcache else { return nil }
         if let chunks = admission.chunks { return chunks > 0 ? chunks : nil }
         guard let chunk = LMCacheFile.chunkBytes(self), chunk > 0 else { return nil }
-        return max(1, lmcache.decodeBufferBytes / chunk)
+        return max(1, LMCacheFile.bufferBytes(self, .decode) / chunk)
     }
 }
