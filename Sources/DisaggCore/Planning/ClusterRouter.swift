@@ -1,4 +1,4 @@
-/// Chooses the engines of each simulated request: the seam for the policies of the running proxy.
+/// Chooses the engines of each simulated request: where the policies of the running proxy can be put in.
 package protocol ClusterRouter {
     /// Chooses a prefill and a decode engine; for a cluster without prefill engines, the decode engine alone.
     ///

@@ -50,7 +50,7 @@ struct LaunchCommandTests {
         "bad input ends with status 2 and one clear error",
         arguments: [
             (["up", "1pd"], "neither a preset"),
-            (["up", "1p1d", "--engine", "vlm"], "expected auto, vllm or simulated"),
+            (["up", "1p1d", "--engine", "vlm"], "expected auto, vllm, sglang or simulated"),
             (["preset", "x"], "there is no preset"), (["frobnicate"], "frobnicate"),
             (["up"], "Missing expected argument"),
             (["up", "1p1d", "--port-offset", "60000"], "above 65535"),

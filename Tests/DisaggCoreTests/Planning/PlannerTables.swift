@@ -256,7 +256,8 @@ enum PlannerTables {
             ## What fits
 
             Tokens of KV cache that an engine reported, or that it does not fit. The verdict agrees in \(agreed) of \(count) cases. Reports \
-            of vLLM itself are the first rows; the others are by another engine, or follow from the weights alone.
+            of vLLM itself are the first rows; the others are by another engine, or follow from the weights alone. For DistServe's \
+            engine its own budget (95 % of 83.5 GB, the layers' weights only) was put into the formula.
 
             | model | GPUs | utilisation | reported | predicted | error % | source |
             |---|---|---|---|---|---|---|
