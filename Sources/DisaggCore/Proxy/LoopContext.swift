@@ -262,7 +262,8 @@ final class LoopContext: ClientRequestHandler {
             switch try RequestSplitting.judge(generation, shared) {
             case .whole(let whole, let alone):
                 let driver = RequestDriver(
-                    loop: self, sink: sink, request: whole, headers: request.headers, parent: request.trace, alone: alone)
+                    loop: self, sink: sink, request: whole, headers: request.headers, parent: request.trace,
+                    alone: alone)
                 driver.wish = wish
                 begin(driver)
                 return driver

@@ -51,7 +51,9 @@ final class SimulatedExchange {
 
     /// Answers with an error in the OpenAI shape.
     func fail(_ error: SimulatedAPIError, endpoint: SimulatedRequest.Endpoint = .completion) {
-        respond(status: error.status, body: hasFlatErrors ? error.flatBody : error.body(for: endpoint), hasVary: error.hasVary)
+        respond(
+            status: error.status, body: hasFlatErrors ? error.flatBody : error.body(for: endpoint),
+            hasVary: error.hasVary)
     }
 
     /// Starts a stream of server-sent events.
