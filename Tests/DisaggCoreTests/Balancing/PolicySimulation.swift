@@ -91,7 +91,7 @@ final class PolicySimulation {
     private let workload: SimulatedWorkload
     private let cluster: Cluster
     private let pool: BackendPool
-    private let timing = TimingTable.h200Llama8B
+    private let timing = MeasuredTiming()
     private var generator: SeededGenerator
     private var events = Heap<Scheduled>()
     private var nextOrder = 0
@@ -306,5 +306,28 @@ final class PolicySimulation {
                     cacheUsage: min(1, Double(tokens) / 553_344)))
         }
         if !flights.isEmpty || now < (workload.requests.last?.arrival ?? 0) { schedule(now + 1, .scrape) }
+    }
+}
+
+/// Step times between measured points: one H200 with Llama-3.1-8B's shape and CUDA graphs, vLLM 0.24.0.
+private struct MeasuredTiming {
+    private static let prefill: [(Double, Double)] = [(128, 20.810), (1024, 40.491), (4096, 110.208), (16000, 499.385)]
+    private static let decode: [(Double, Double)] = [(1, 4.862), (16, 5.206), (128, 10.711)]
+
+    func prefillMilliseconds(from: Int, to: Int) -> Double {
+        let end = Self.interpolate(Self.prefill, Double(to))
+        return from <= 0 ? end : max(0, end - Self.interpolate(Self.prefill, Double(from)))
+    }
+
+    func decodeMilliseconds(running: Int) -> Double {
+        running <= 0 ? 0 : Self.interpolate(Self.decode, Double(running))
+    }
+
+    /// Below the first point its value, above the last point along the last line.
+    private static func interpolate(_ points: [(Double, Double)], _ amount: Double) -> Double {
+        var (low, high) = (points[0], points[1])
+        guard amount > low.0 else { return low.1 }
+        for next in points.dropFirst(2) where amount > high.0 { (low, high) = (high, next) }
+        return low.1 + (high.1 - low.1) / (high.0 - low.0) * (amount - low.0)
     }
 }

@@ -17,8 +17,7 @@ struct LiveBalancingTests {
                     guard $0.role == .prefill else { return }
                     engines += 1
                     $0.speed = 1
-                    $0.timing = TimingTable(
-                        name: "uneven", prefill: [.init(1, engines == 1 ? 40 : 200)], decode: [.init(1, 0)])
+                    $0.timing = .constant(milliseconds: engines == 1 ? 40 : 200)
                 },
                 settings: { for role in BackendRole.allCases { $0.routing[role].policy = .pairCost } })
         ) { harness in
