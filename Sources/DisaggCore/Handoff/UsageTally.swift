@@ -34,11 +34,29 @@ package struct UsageTally: Sendable {
     ) {
         guard depth < maximumDepth else { return }
         object.forEachMember { name, value in
-            if !countsPrompt, name.hasPrefix("prompt"), total.contains(where: { $0.name == name }) { return }
             let index = total.firstIndex { $0.name == name }
             if index == nil, total.count >= maximumMembers { return }
+            if !countsPrompt, name.hasPrefix("prompt") {
+                // Its place is kept: the part that counts may come later.
+                if index == nil { total.append((name, nothing(value, depth: depth))) }
+                return
+            }
             let merged = merge(index.map { total[$0].value }, value, depth: depth)
             if let index { total[index].value = merged } else { total.append((name, merged)) }
+        }
+    }
+
+    /// The value with every count 0.
+    private static func nothing(_ value: JSONView, depth: Int) -> Value {
+        switch value.kind {
+        case .number: return .number(0)
+        case .object where depth < maximumDepth:
+            var members: [(name: String, value: Value)] = []
+            value.forEachMember { name, inner in
+                if members.count < maximumMembers { members.append((name, nothing(inner, depth: depth + 1))) }
+            }
+            return .object(members)
+        default: return .other(value.rawString)
         }
     }
 

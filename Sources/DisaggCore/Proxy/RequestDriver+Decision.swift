@@ -8,15 +8,9 @@ extension RequestDriver {
             promptTokens: request.promptTokens(bytesPerToken: conditional.bytesPerToken),
             cachedOnDecoder: cachedOnDecoder,
             // The shortest queue is the one that a good choice would take.
-            prefillInFlight: loop.shared.pool.prefill.map { others($0, held: heldPrefill) }.min() ?? 0,
-            decodeInFlight: others(decode, held: heldDecode),
+            prefillInFlight: loop.shared.pool.prefill.map(\.inFlight).min() ?? 0, decodeInFlight: decode.inFlight,
             decoderCanPrefill: machine.rules.decoderServesAlone)
         return ConditionalHandoff.reasonToDecodeAlone(facts, conditional)
-    }
-
-    /// Requests at a backend but for this one, which its choice has counted already.
-    private func others(_ state: BackendState, held: BackendState?) -> Int {
-        max(0, state.inFlight - (state === held ? 1 : 0))
     }
 
     /// How the request is being served.

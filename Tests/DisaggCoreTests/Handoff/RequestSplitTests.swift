@@ -72,7 +72,8 @@ struct RequestSplitTests {
         #expect(feed(1, #"{"id":"b","created":5,"choices":[{"index":0,"text":"\"index\":0"}]}"#) == .goesOn)
         #expect(feed(0, #"{"choices":[{"text":"q","index":0}],"created":9,"id":"a"}"#) == .goesOn)
         #expect(feed(1, #"{"choices":[{"text":"no index"}]}"#) == .goesOn)
-        for part in 0..<3 {
+        // The part whose prompt does not count comes first.
+        for part in [1, 0, 2] {
             let usage =
                 #"{"prompt_tokens":10,"total_tokens":14,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":3}}"#
             #expect(
