@@ -122,17 +122,17 @@ struct DisaggProxy: AsyncParsableCommand {
             }
             let server = try DisaggServer(
                 deployment: deployment, source: source, logger: logger,
-                onAdmin: { StandardError.print("disagg-proxy: admin API and live page on http://\($0)") }
-            ) { http, notify in
-                let hint = notify.map { ", notifications on port \($0)" } ?? ""
-                StandardError.print(
-                    "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)"
-                )
-                let engines = (deployment.backends(.prefill) + deployment.backends(.decode)).map {
-                    "\($0.id) http://\(Endpoint(host: $0.host, port: $0.port))"
-                }
-                StandardError.print("disagg-proxy: engines \(engines.joined(separator: ", "))")
-            }
+                onAdmin: { StandardError.print("disagg-proxy: admin API and live page on http://\($0)") },
+                onStart: { http, notify in
+                    let hint = notify.map { ", notifications on port \($0)" } ?? ""
+                    StandardError.print(
+                        "disagg-proxy \(DisaggVersion.current): listening on http://\(http), hand-off \(deployment.handoff.rawValue)\(hint)"
+                    )
+                    let engines = (deployment.backends(.prefill) + deployment.backends(.decode)).map {
+                        "\($0.id) http://\(Endpoint(host: $0.host, port: $0.port))"
+                    }
+                    StandardError.print("disagg-proxy: engines \(engines.joined(separator: ", "))")
+                })
             let group = ServiceGroup(
                 configuration: .init(
                     services: [

@@ -93,6 +93,7 @@ final class LaunchScene: Sendable {
                 decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3]), env: {\(environment(decode))}}
                 proxy:
                   listen: 127.0.0.1:\(ports[4])
+                  admin: off
                   notify: 127.0.0.1:\(ports[5])
                 \(proxy)
                 """)

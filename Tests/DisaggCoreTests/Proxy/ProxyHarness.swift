@@ -165,8 +165,8 @@ final class ProxyHarness: Sendable {
         let adminPort = NIOLockedValueBox(0)
         let server = try DisaggServer(
             deployment: deployment, source: source(deployment), logger: Logger(label: "test"),
-            onAdmin: { admin in adminPort.withLockedValue { $0 = admin.port } }
-        ) { continuation.yield(($0.port, $1)) }
+            onAdmin: { admin in adminPort.withLockedValue { $0 = admin.port } },
+            onStart: { continuation.yield(($0.port, $1)) })
         self.server = server
         serving = Task { try await server.run() }
         var ports: (Int, Int?) = (0, nil)

@@ -180,12 +180,14 @@ struct SeedDefectTests {
             })
         ) { harness in
             _ = try await harness.proxy.post("/v1/completions", #"{"prompt":"a"}"#)
-            #expect(engine.bodies.count == 2)
-            #expect(!engine.bodies.contains { $0.lowercased().contains("authorization") })
+            // The proxy looks after its engines meanwhile.
+            var posts: [String] { engine.bodies.filter { $0.hasPrefix("POST") } }
+            #expect(posts.count == 2)
+            #expect(!posts.contains { $0.lowercased().contains("authorization") })
             _ = try await harness.proxy.send(
                 "POST", "/v1/completions", body: #"{"prompt":"a"}"#, headers: ["Authorization: Bearer sk-mine"])
-            #expect(engine.bodies.count == 4)
-            #expect(engine.bodies.suffix(2).allSatisfy { $0.contains("Bearer sk-mine") })
+            #expect(posts.count == 4)
+            #expect(posts.suffix(2).allSatisfy { $0.contains("Bearer sk-mine") })
         }
         await engine.shutdown()
     }
