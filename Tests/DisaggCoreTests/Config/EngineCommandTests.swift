@@ -94,7 +94,7 @@ struct EngineCommandTests {
                 "--model",
                 "meta-llama/Llama-3.1-8B-Instruct", "--handoff", "lmcache", "--first-token", "decode", "--init-port",
                 "7301", "--alloc-port", "7401", "--buffer-chunks", "130", "--speed", "0.0",
-                "--gpu", deployment.simulator.gpu,
+                "--gpu", deployment.simulator.gpu, "--eager",
             ])
     }
 
