@@ -8,7 +8,8 @@ package struct PythonEnvironment: Sendable, Hashable {
     /// An environment of which nothing is known.
     package init() {}
 
-    /// Looks beside a program: `…/bin/vllm` belongs to `…/lib/python3.12/site-packages`.
+    /// Looks beside a program: `…/bin/vllm` belongs to `…/lib/python3.12/site-packages`, or to `…` itself where it was
+    /// installed with `pip install --target`.
     ///
     /// - Parameter program: absolute path; where it is a script, the interpreter in its first line decides.
     package init(beside program: String) {
@@ -19,6 +20,7 @@ package struct PythonEnvironment: Sendable, Hashable {
         if let link = ProcFile.link(program) { folders.append(link) }
         for folder in folders.reversed() where folder.hasPrefix("/") {
             let root = folder.split(separator: "/").dropLast(2).map { "/\($0)" }.joined()
+            read(root, python: nil)
             for library in ["lib", "lib64"] {
                 for name in (ProcFile.names(in: "\(root)/\(library)") ?? []).sorted() where name.hasPrefix("python3") {
                     read("\(root)/\(library)/\(name)/site-packages", python: name)
@@ -27,7 +29,7 @@ package struct PythonEnvironment: Sendable, Hashable {
         }
     }
 
-    private mutating func read(_ folder: String, python name: String) {
+    private mutating func read(_ folder: String, python name: String?) {
         guard let names = ProcFile.names(in: folder) else { return }
         for entry in names where entry.hasSuffix(".dist-info") {
             let parts = entry.dropLast(10).split(separator: "-")
@@ -35,7 +37,7 @@ package struct PythonEnvironment: Sendable, Hashable {
             let package = String(parts[0].lowercased().map { $0 == "_" ? "-" : $0 })
             packages[package] = packages[package] ?? String(parts[1])
         }
-        if python == nil { python = LMCacheVersion(name.dropFirst(6)) }
+        if python == nil, let name { python = LMCacheVersion(name.dropFirst(6)) }
     }
 
     /// A package's version as numbers, nil where it is not installed.

@@ -143,6 +143,19 @@ struct MachineRulesTests {
         #expect(PythonEnvironment(beside: "/nonexistent/bin/vllm").packages.isEmpty)
     }
 
+    // Found on a real machine: `check` called packages missing that `pip install --target` had put there.
+    @Test("packages that were installed into a folder of their own are found too")
+    func targetFolder() throws {
+        let scene = try LaunchScene()
+        let root = scene.directory + "/site"
+        for folder in ["bin", "lmcache-0.5.1.dist-info", "nixl-1.3.2.dist-info"] {
+            try RunDirectory.create("\(root)/\(folder)")
+        }
+        let python = PythonEnvironment(beside: "\(root)/bin/vllm")
+        #expect(python.version("lmcache") == LMCacheVersion(0, 5, 1) && python.packages["nixl"] == "1.3.2")
+        #expect(python.python == nil)
+    }
+
     @Test("running engines that are not there are reported as unreachable")
     func unreachable() async throws {
         let ports = LaunchScene.freePorts(3)
