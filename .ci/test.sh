@@ -92,6 +92,11 @@ run_tests() {
     # The flags must be those of the build step, or everything is built again.
     # One at a time: side by side on two cores, tests with sockets and child processes starve each other.
     DISAGG_STRICT=1 swift test --skip-build --disable-xctest --no-parallel "$@" </dev/null 2>&1 | tee "$log"
+    # What failed, once more and last: it may be thousands of lines up.
+    if grep -qE '^✘' "$log"; then
+        printf -- '--- failed, of %s ---\n' "$log"
+        grep -E -A 6 '^✘' "$log" | grep -vE '^(◇|✔)' | tail -n 80
+    fi
     if ! grep -qE 'Test run with [1-9][0-9]* tests?.* passed' "$log"; then
         echo "no line in $log says that at least one test ran and all passed"
         return 1

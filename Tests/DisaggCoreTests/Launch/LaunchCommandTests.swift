@@ -77,14 +77,17 @@ struct LaunchCommandTests {
     @Test("simulated engines and the real proxy come up and answer the printed request")
     func simulated() async throws {
         let scene = try LaunchScene()
-        let ports = LaunchScene.freePorts(6)
+        let ports = LaunchScene.freePorts(7)
         let file = EngineCommand.File(
             path: scene.directory + "/sim.yaml",
             contents: """
                 engine: simulated
                 prefill: {port: \(ports[0]), env: {FAKE_SCENE: \(scene.mark)}}
                 decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3])}
-                proxy: {listen: "127.0.0.1:\(ports[4])", notify: "127.0.0.1:\(ports[5])"}
+                proxy:
+                  listen: 127.0.0.1:\(ports[4])
+                  notify: 127.0.0.1:\(ports[5])
+                  admin: 127.0.0.1:\(ports[6])
                 simulator: {speed: 0}
                 """)
         try RunDirectory.write(file)

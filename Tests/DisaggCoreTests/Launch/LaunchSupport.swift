@@ -34,15 +34,15 @@ final class LaunchScene: Sendable {
         (ProcFile.text(directory + "/events") ?? "").split(separator: "\n").map(String.init)
     }
 
-    /// Ports that nobody listens on: the system's choice, all held until the last is known.
+    /// Ports that nobody uses, all held until the last is known. They lie below those that the system gives to outgoing
+    /// connections: one of those may be taken by any test between this call and the bind that it is for.
     static func freePorts(_ count: Int) -> [Int] {
-        var descriptors: [Int32] = []
-        defer { for descriptor in descriptors { close(descriptor) } }
-        return (0..<count).map { _ in
-            guard let (descriptor, port) = boundSocket(port: 0) else { return 0 }
-            descriptors.append(descriptor)
-            return port
+        var held: [(descriptor: Int32, port: Int)] = []
+        defer { for socket in held { close(socket.descriptor) } }
+        while held.count < count {
+            if let socket = boundSocket(port: .random(in: 12_000..<32_000)) { held.append(socket) }
         }
+        return held.map(\.port)
     }
 
     /// The first of so many free ports in a row.
@@ -60,14 +60,11 @@ final class LaunchScene: Sendable {
     static func boundSocket(port: Int) -> (descriptor: Int32, port: Int)? {
         guard let address = try? SocketAddress(ipAddress: "127.0.0.1", port: port) else { return nil }
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard address.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 128)
-        var length = socklen_t(bytes.count)
-        bytes.withUnsafeMutableBytes {
-            _ = getsockname(descriptor, $0.baseAddress?.assumingMemoryBound(to: sockaddr.self), &length)
+        guard address.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 else {
+            close(descriptor)
+            return nil
         }
-        // The port follows the family in every socket address of the Internet, its high byte first.
-        return (descriptor, Int(bytes[2]) << 8 | Int(bytes[3]))
+        return (descriptor, port)
     }
 
     /// Writes a deployment file of fake vLLM engines on free ports.
@@ -157,7 +154,8 @@ final class LaunchScene: Sendable {
         let deadline = ContinuousClock.now + .seconds(20)
         while !condition() {
             guard ContinuousClock.now < deadline else {
-                Issue.record("timed out waiting for \(what); output: \(output.withLock { $0 })")
+                let printed = output.withLock { $0 } + (ProcFile.text(directory + "/launcher.log") ?? "")
+                Issue.record("timed out waiting for \(what); output: \(printed)")
                 throw CancellationError()
             }
             try await Task.sleep(for: .milliseconds(20))
