@@ -97,6 +97,9 @@ package struct ProxyMetrics: Sendable {
             RequestKey(endpoint: record.endpoint, status: record.status, outcome: record.reason), default: 0] += 1
     }
 
+    /// Counts what became of an attempt's KV.
+    package mutating func count(_ ending: ReleaseReason) { kvEndings[ending, default: 0] += 1 }
+
     /// Counts a finished generation request with its times.
     package mutating func record(_ record: RequestRecord) {
         count(record)

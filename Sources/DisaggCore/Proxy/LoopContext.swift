@@ -90,7 +90,7 @@ final class LoopContext: ClientRequestHandler {
     private var waiting: [AdmissionGate.Ticket: RequestDriver] = [:]
     /// Filled for each pick; its lists keep their memory.
     private var requestFacts = RequestFacts()
-    private(set) var releasesUnderWay = 0
+    var releasesUnderWay = 0
     private(set) var passesUnderWay = 0
     private var timer: RepeatedTask?
     private(set) var isDraining = false
@@ -135,11 +135,7 @@ final class LoopContext: ClientRequestHandler {
         upstream.closeExpired()
         for (id, stray) in strays where upstream.tick >= stray.deadline {
             strays[id] = nil
-            if stray.freesAtDeadline {
-                release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold)
-            } else {
-                end(stray.hold)
-            }
+            if stray.freesAtDeadline { release(stray.release) } else { end(stray.release.hold) }
         }
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
@@ -377,7 +373,7 @@ final class LoopContext: ClientRequestHandler {
 
     /// Frees what the notifications of an ended attempt announce.
     func expectStrays(_ id: RequestID, _ stray: StrayNotices) {
-        guard strays.count < Self.maximumStrays else { return lose(stray.hold) }
+        guard strays.count < Self.maximumStrays else { return lose(stray.release.hold) }
         strays[id.description] = stray
     }
 
@@ -387,7 +383,7 @@ final class LoopContext: ClientRequestHandler {
             stray.known.append(connection)
             metrics.notificationsLate += 1
             strays[requestID] = stray.known.count < stray.expected ? stray : nil
-            if strays[requestID] == nil { release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold) }
+            if strays[requestID] == nil { release(stray.release) }
             return
         }
         guard let driver = awaitedNotices[requestID] else {
@@ -396,81 +392,6 @@ final class LoopContext: ClientRequestHandler {
         }
         driver.noticeArrived(requestID: requestID, connection: connection)
     }
-
-    // MARK: Releases
-
-    /// Tries to free KV before it is given up, over a minute: LMCache's buffer keeps for ever what nobody retrieves.
-    private static let releaseTries = 18
-    /// Pause before the second try; each one after it is twice as long, up to 64 times this.
-    private static let releasePause = TimeAmount.milliseconds(75)
-    /// Releases under way beyond which a refused one is not tried again.
-    private static let maximumReleases = 4096
-
-    /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
-    ///
-    /// - Parameter hold: what is given back when the KV is free.
-    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?) {
-        metrics.releases += 1
-        releasesUnderWay += 1
-        tryRelease(leg, at: backend, heads: heads, of: hold, number: 1)
-    }
-
-    /// The KV was used or freed.
-    func end(_ hold: KVHold?) {
-        hold?.end()
-        shared.admission.roomFreed()
-    }
-
-    /// Nobody could free the KV.
-    func lose(_ hold: KVHold?) {
-        hold?.lose(leaseEnds: .now() + TimeAmount(shared.handoff.rules.lease ?? .seconds(30)))
-    }
-
-    private func tryRelease(
-        _ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?, number: Int
-    ) {
-        backend.enter()
-        let exchange = CollectingExchange(
-            timeout: shared.deployment.proxy.decodeIdleTimeout, on: reactor
-        ) { [self] result in
-            backend.leave()
-            var tries = Self.releaseTries
-            switch result {
-            case .success(let answer) where answer.head.status < 500 && answer.head.status != 429:
-                releasesUnderWay -= 1
-                end(hold)
-                return
-            case .success: break
-            // An engine that is gone took its KV along.
-            case .failure(.connect): tries = 2
-            case .failure: break
-            }
-            guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
-                metrics.releasesFailed += 1
-                metrics.kvEndings[.abandoned, default: 0] += 1
-                releasesUnderWay -= 1
-                if case .failure(.connect) = result { end(hold) } else { lose(hold) }
-                return
-            }
-            let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
-            reactor.assumeIsolated().scheduleTask(in: pause) { [self] in
-                tryRelease(leg, at: backend, heads: heads, of: hold, number: number + 1)
-            }
-        }
-        upstream.send(
-            head: heads.head(of: leg, to: backend), body: leg.body, to: backend, fresh: number > 1, for: exchange)
-    }
-
-    /// How long a cancelled exchange may take to end before its connection is closed for good.
-    private static let leaveTimeout = TimeAmount.seconds(5)
-
-    /// Waits for the end of an exchange that was left; ``left()`` is called at its end.
-    func awaitEnd(of exchange: CollectingExchange) {
-        releasesUnderWay += 1
-        reactor.assumeIsolated().scheduleTask(in: Self.leaveTimeout) { [weak exchange] in exchange?.giveUp() }
-    }
-
-    func left() { releasesUnderWay -= 1 }
 
     // MARK: The end
 

@@ -45,10 +45,10 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         closeDecode()
         exchange.cancel()
-        guard decodeIsHandedOff, machine.prefill == .done, !exchange.isRelaying else { return }
-        // A decoder that never saw the request cannot tell the prefill engine.
-        if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
-        loop.metrics.kvEndings[.cancelled, default: 0] += 1
+        guard decodeIsHandedOff, !exchange.isRelaying else { return }
+        if exchange.wasSent, machine.client == .gone { leftDecode = decode }
+        // Else the machine says whether the KV must be released.
+        if machine.prefill == .done, machine.rules.release == .nothing { endKV(.cancelled) }
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -93,8 +93,10 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
-        if decodeIsHandedOff, exchange.status < 400 { endHold() }
-        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
+        if decodeIsHandedOff, exchange.status < 400 {
+            endHold()
+            endKV(.consumed)
+        }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()

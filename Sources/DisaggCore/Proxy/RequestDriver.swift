@@ -36,8 +36,12 @@ final class RequestDriver: RequestInFlight {
     var chunksHeld: (budget: ChunkBudget, chunks: Int)?
     /// The present attempt's KV, until it is used or somebody else sees to it.
     var hold: KVHold?
-    /// The KV of a prefill that was cancelled and may have been answered all the same.
-    var leftHold: KVHold?
+    /// The KV of prefills that were cancelled and may have been answered all the same, by their attempts' ids.
+    var leftHolds: [RequestID: KVHold] = [:]
+    /// What becomes of the present attempt's KV is not known yet.
+    var kvIsOpen = false
+    /// The decoder that was sent the present attempt's decode, and left before it answered.
+    var leftDecode: BackendState?
 
     /// The backends that the request itself names, where the deployment lets it.
     var wish = PairWish()
