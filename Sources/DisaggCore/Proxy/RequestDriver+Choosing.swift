@@ -100,6 +100,7 @@ extension RequestDriver {
         ids.append(id)
         receiver = decode
         leftDecode = nil
+        prefillRestarts = prefill.restarts
         beginHold(prefill: prefill, decode: decode)
         noticeConnections = []
         let pair = BackendPair(
