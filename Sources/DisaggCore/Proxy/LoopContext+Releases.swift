@@ -12,12 +12,33 @@ extension LoopContext {
     private static let rejectionTimeout = Duration.seconds(5)
     /// How long a cancelled exchange may take to end before its connection is closed for good.
     private static let leaveTimeout = TimeAmount.seconds(5)
+    /// How long a decoder may take to see that its client left, before KV is released through another one.
+    private static let leftDecodeTimeout = TimeAmount.seconds(1)
 
     /// Sends a release, again where the engine refuses it or breaks; what became of the KV is counted at its end.
     func release(_ release: KVRelease) {
         metrics.releases += 1
         releasesUnderWay += 1
         tryRelease(release, number: 1)
+    }
+
+    /// Leaves a decode that may be about to read the KV, and releases what it did not.
+    func release(_ release: KVRelease, after left: DecodeExchange) {
+        releasesUnderWay += 1
+        left.leave { [self] end in
+            releasesUnderWay -= 1
+            switch end {
+            case .answered:
+                metrics.count(.consumed)
+                self.end(release.hold)
+            case .closed: self.release(release)
+            case .silent:
+                var release = release
+                release.backend = another(than: release.backend)
+                self.release(release)
+            }
+        }
+        reactor.assumeIsolated().scheduleTask(in: Self.leftDecodeTimeout) { left.giveUp() }
     }
 
     /// The KV was used or freed.

@@ -10,6 +10,8 @@ final class ProxyShared: Sendable {
     let pool: BackendPool
     let admission: AdmissionGate
     let factsReader: RequestFactsReader
+    /// Which prompts' KV decoders have; nil where no decision depends on it.
+    let decoderPrefixes: DecoderPrefixes?
     let handoff: any HandoffProtocol
     /// Prefill engines that a client's header may name.
     private let allowedPrefillers: [BackendState]
@@ -26,8 +28,15 @@ final class ProxyShared: Sendable {
             prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
             decodeChunks: deployment.decodeChunks, policies: policies)
         admission = AdmissionGate(capacity: deployment.admission.queue)
+        // LMCache's decoders run without a prefix cache (vLLM issue 2933 of LMCache): what they had is gone.
+        let remembers = deployment.conditional.minimumUncachedTokens > 0
+        let events = pool.policies.decode as? KVEventsPolicy
+        decoderPrefixes =
+            remembers && deployment.handoff != .lmcache
+            ? DecoderPrefixes(deployment.routing.prefixCache, events: events) : nil
         factsReader = RequestFactsReader(
-            needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,
+            needs: pool.policies.needs.union(decoderPrefixes?.needs ?? []), model: deployment.model,
+            session: deployment.routing.session,
             admission: deployment.admission)
         handoff = HandoffKind.makeProtocol(deployment)
         let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
@@ -168,6 +177,12 @@ final class LoopContext: ClientRequestHandler {
         return nil
     }
 
+    /// What can be known of a request.
+    func facts(of request: GenerationRequest, from origin: RequestOrigin) -> RequestFacts {
+        shared.factsReader.read(request, from: origin, into: &requestFacts)
+        return requestFacts
+    }
+
     /// Prompt tokens as the last pick's policies saw them, 0 where none asked.
     var pickedTokens: Int { requestFacts.promptTokens }
 
@@ -214,6 +229,12 @@ final class LoopContext: ClientRequestHandler {
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
         let route = Route.find(method: request.method, path: request.path)
         switch route {
+        case .generation(.native) where shared.deployment.handoff != .sglang && shared.deployment.handoff != .none:
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
+                DisaggError(
+                    .notFound,
+                    "\(request.path) is SGLang's; this proxy's hand-off is \(shared.deployment.handoff.rawValue)"))
         case .generation(let endpoint):
             return generate(request, endpoint: endpoint, to: sink)
         case .anyDecoder where !shared.handoff.rules.decoderServesAlone:
@@ -264,14 +285,17 @@ final class LoopContext: ClientRequestHandler {
                 begin(driver)
                 return driver
             case .parts(let split):
-                let parts = PartedRequest(loop: self, sink: sink, split: split, headers: request.headers, wish: wish)
+                let parts = PartedRequest(
+                    loop: self, sink: sink, split: split, headers: request.headers, wish: wish, parent: request.trace)
                 parts.start()
                 return parts
             }
         } catch {
-            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: "invalid-request")
+            let decision = HandoffDecision(handoff: shared.deployment.handoff, reason: .invalidRequest)
+            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: decision.reason.rawValue)
+            let shown = settings.requests.showsDecision ? decision.line : ""
             sink.respond(
-                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n",
+                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n" + shown,
                 json: endpoint.errorBody(error))
             record.status = error.code.statusCode
             ended(record, sink)
@@ -282,7 +306,7 @@ final class LoopContext: ClientRequestHandler {
     /// Counts a driver in and starts it.
     func begin(_ driver: RequestDriver) {
         requests[ObjectIdentifier(driver)] = driver
-        metrics.requestsInFlight += 1
+        if driver.onEnd == nil { metrics.requestsInFlight += 1 }
         driver.start()
     }
 
@@ -351,7 +375,8 @@ final class LoopContext: ClientRequestHandler {
     }
 
     func finished(_ driver: RequestDriver) {
-        if requests.removeValue(forKey: ObjectIdentifier(driver)) != nil { metrics.requestsInFlight -= 1 }
+        let wasServed = requests.removeValue(forKey: ObjectIdentifier(driver)) != nil
+        if wasServed, driver.onEnd == nil { metrics.requestsInFlight -= 1 }
     }
 
     func passFinished() { passesUnderWay -= 1 }

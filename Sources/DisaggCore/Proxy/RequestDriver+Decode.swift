@@ -41,14 +41,20 @@ extension RequestDriver {
         loop.shared.admission.roomFreed()
     }
 
-    func cancelDecode() {
+    /// Closes the decode's connection.
+    ///
+    /// - Parameter releases: whether its KV is released then. The release must not overtake the request on another connection,
+    ///   so the decoder is first told that its client left.
+    func cancelDecode(releases: Bool = false) {
         guard let exchange = decodeExchange else { return }
         closeDecode()
-        exchange.cancel()
-        guard decodeIsHandedOff, !exchange.isRelaying else { return }
-        if exchange.wasSent, machine.client == .gone { leftDecode = decode }
-        // Else the machine says whether the KV must be released.
-        if machine.prefill == .done, machine.rules.release == .nothing { endKV(.cancelled) }
+        if releases, machine.client == .gone, machine.rules.release == .rejectedDecode, exchange.wasSent {
+            leftDecode = exchange
+        } else {
+            exchange.cancel()
+        }
+        let mayHoldKV = decodeIsHandedOff && machine.prefill == .done && !exchange.isRelaying
+        if mayHoldKV, machine.rules.release == .nothing { endKV(.cancelled) }
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -112,6 +118,7 @@ extension RequestDriver {
             endHold()
             endKV(.consumed)
         }
+        if exchange.outcome < 400 { noteDecoderHasPrompt() }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()

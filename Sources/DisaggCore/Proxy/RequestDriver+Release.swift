@@ -12,7 +12,10 @@ extension RequestDriver {
         kvIsOpen = false
         guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return loop.end(hold) }
         guard let backend = releasingDecode else { return loop.lose(hold) }
-        loop.release(makeRelease(leg, at: backend, hold))
+        let release = makeRelease(leg, at: backend, hold)
+        guard let left = leftDecode else { return loop.release(release) }
+        leftDecode = nil
+        loop.release(release, after: left)
     }
 
     /// The decoder that is asked to free KV.
@@ -20,7 +23,8 @@ extension RequestDriver {
     /// LMCache's KV lies at the decoder it was sent to. NIXL's is freed through any decoder: one that was sent the request
     /// and then left comes first, since it may read the KV already.
     private var releasingDecode: BackendState? {
-        machine.rules.release == .throwAwayDecode ? receiver : leftDecode ?? anotherDecode() ?? decode
+        if machine.rules.release == .throwAwayDecode { return receiver }
+        return leftDecode == nil ? anotherDecode() ?? decode : decode
     }
 
     private func makeRelease(_ leg: LegRequest, at backend: BackendState, _ hold: KVHold?) -> KVRelease {
@@ -44,7 +48,8 @@ extension RequestDriver {
         loop.expectStrays(
             attempt.id,
             StrayNotices(
-                release: makeRelease(leg, at: receiver, takeHold()), known: noticeConnections, expected: machine.rules.expectedNotices,
+                release: makeRelease(leg, at: receiver, takeHold()), known: noticeConnections,
+                expected: machine.rules.expectedNotices,
                 deadline: loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout * Self.lateNotice),
                 freesAtDeadline: answer != nil))
     }
