@@ -5,7 +5,7 @@ import DisaggCore
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Check a deployment, or LMCache files that you have, before anything starts.",
+        abstract: "Check a deployment before it starts or while it runs, or LMCache files that you have.",
         usage: """
             disagg-launch check <preset|file> [<options>]
             disagg-launch check --lmcache-config <file> ... [--proxy-args <text>] [<options>]
@@ -16,7 +16,7 @@ struct CheckCommand: AsyncParsableCommand {
 
             EXAMPLES:
               disagg-launch check my.yaml
-              disagg-launch check my.yaml --online
+              disagg-launch check my.yaml --online --log-dir logs     what runs: answers, versions, seeds, logs
               disagg-launch check --lmcache-config P.yaml --lmcache-config D.yaml \\
                 --proxy-args "disagg_proxy_server.py --decoder-init-port 7300 --proxy-port 7500"
 
@@ -47,10 +47,10 @@ struct CheckCommand: AsyncParsableCommand {
         name: .customLong("no-machine"), help: "Leave out what depends on this machine: ports, GPUs, programs, limits.")
     var noMachine = false
 
-    @Flag(help: "Look at the running engines too: health, versions, models, logs.")
+    @Flag(help: "Look at what runs, in place of the machine: health, versions, models, hash seeds, logs.")
     var online = false
 
-    @Option(name: .customLong("log-dir"), help: "Where the running engines' logs are.")
+    @Option(name: .customLong("log-dir"), help: "With --online: the folder that `up` was given.")
     var logDirectory = "logs"
 
     @Option(help: ArgumentHelp("text or json.", valueName: "text|json"))

@@ -37,7 +37,9 @@ extension CheckRequest {
         let isOther = [.sglang, .trtllm, .llmd].contains(deployment.handoff)
         let isVLLM = deployment.engine == .vllm || deployment.engine == .auto
         var findings = isVLLM && !isOther ? CheckRules.run(set) : []
-        if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true {
+        if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true,
+            !findings.contains(where: { $0.check == .modelShape })
+        {
             findings.append(
                 CheckFinding(.modelShape, "model", "the shape of \(deployment.model) is not in the built-in table"))
         }
