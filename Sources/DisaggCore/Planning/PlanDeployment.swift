@@ -16,15 +16,11 @@ package enum PlanDeployment {
         if let prefill = best.layout.prefill {
             deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)
         }
-        if best.layout.isDisaggregated, request.handoff == .lmcache {
-            let chunk = max(1, deployment.lmcache.chunkSize)
-            let bytes =
-                chunk * request.setup.shape.kvBytesPerToken(tensorParallel: best.layout.decode.tensorParallel)
-            let chunks = (request.workload.longestInput + chunk - 1) / chunk
-            // Room for the longest prompt from each prefill engine, at least for two, and an exact multiple of a chunk.
-            let feeding = max(2, best.layout.prefill?.count ?? 1)
-            deployment.lmcache.decodeBufferBytes = max((4 << 30) / bytes, chunks * feeding) * bytes
-            deployment.lmcache.prefillBufferBytes = max((2 << 30) / bytes, chunks * 2) * bytes
+        deployment.routing = request.proxy.routing
+        if let buffers = PDBuffers(best.layout, request) {
+            deployment.lmcache.chunkSize = buffers.chunkTokens
+            deployment.lmcache.decodeBufferBytes = buffers.decodeChunks * buffers.chunkBytes
+            deployment.lmcache.prefillBufferBytes = buffers.prefillChunks * buffers.chunkBytes
         }
         if let placement = result.placement, Set(placement.seats.map(\.host)).count == 1 {
             let devices = request.hosts[placement.seats.first?.host ?? 0].devices

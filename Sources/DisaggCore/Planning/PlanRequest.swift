@@ -28,6 +28,8 @@ public struct PlanRequest: Sendable {
     public var networkGigabytesPerSecond = 25.0
     /// Seed of the simulations.
     public var seed: UInt64 = 0
+    /// How the proxy chooses among the engines; what the deployment file gets.
+    package var proxy = ClusterRouter.Settings()
 
     /// Creates a request.
     public init(

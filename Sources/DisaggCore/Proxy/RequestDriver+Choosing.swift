@@ -99,6 +99,7 @@ extension RequestDriver {
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
         receiver = decode
+        prefillRestarts = prefill.restarts
         beginHold(prefill: prefill, decode: decode)
         noticeConnections = []
         let pair = BackendPair(

@@ -57,21 +57,36 @@ extension RequestDriver {
     }
 
     func decodeBegan(_ exchange: DecodeExchange) {
-        guard exchange === decodeExchange, machine.decode == .sent else { return }
+        guard exchange === decodeExchange, machine.decode == .sent, !exchange.isJudged else { return }
         record.timeline.decodeAnswered(at: Self.now, succeeded: true)
-        decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
+        guard exchange.outcome >= 500, exchange.outcome != 503 else { return decodeOpened(exchange) }
+        exchange.isJudged = true
+        exchange.pause()
+        findWhoFailed { [self] prefill in
+            guard exchange === decodeExchange, machine.decode == .sent else { return }
+            decodeOpened(exchange, prefillIsGone: prefill)
+        }
+    }
+
+    /// Goes on with an answer, or with an error of the decoder's or of the prefill engine's that it could not read from.
+    private func decodeOpened(_ exchange: DecodeExchange, prefillIsGone gone: BackendState? = nil) {
         var mayRetry = loop.shared.pool.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
         var isBlamed = true
-        if exchange.status >= 500 || exchange.status == 429 {
-            failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
-            if exchange.status >= 500 {
-                if refreshFacts() { (mayRetry, isBlamed) = (true, false) }
+        if let gone {
+            (mayRetry, isBlamed) = (true, false)
+            let text = "\(decode?.backend.id ?? "decode") could not have the KV of \(gone.backend.id), which is gone"
+            blamePrefill(gone, DisaggError(.badGateway, text))
+        } else {
+            decode?.record(.status(exchange.outcome, retryAfter: exchange.head?.retryAfter), at: .now())
+            if exchange.outcome >= 500 || exchange.outcome == 429 {
+                failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.outcome)")
             }
+            if exchange.outcome >= 500, refreshFacts() { (mayRetry, isBlamed) = (true, false) }
         }
         let actions = machine.decodeHead(
-            status: exchange.status, handedOff: decodeIsHandedOff, mayRetry: mayRetry)
+            status: exchange.outcome, handedOff: decodeIsHandedOff, mayRetry: mayRetry)
         if actions.contains(.retryPair), isBlamed, let decode { triedDecode.append(decode) }
         perform(actions)
         // Nothing more is read before the prefill engine is known to have taken the request.
@@ -93,8 +108,8 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
-        if decodeIsHandedOff, exchange.status < 400 { endHold() }
-        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
+        if decodeIsHandedOff, exchange.outcome < 400 { endHold() }
+        if decodeIsHandedOff, exchange.outcome < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()

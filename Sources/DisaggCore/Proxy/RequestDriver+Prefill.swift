@@ -143,7 +143,7 @@ extension RequestDriver {
         sendPrefill(fresh: true)
     }
 
-    private func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
+    func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
         triedPrefill.append(backend)
         loop.facts.forget(backend)
         failure = error

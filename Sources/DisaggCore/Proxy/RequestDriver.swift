@@ -45,6 +45,8 @@ final class RequestDriver: RequestInFlight {
     var decode: BackendState?
     /// The decoder the present prefill was told to send its KV to; ``decode`` may have been replaced since.
     var receiver: BackendState?
+    /// How often the prefill engine had been restarted when the present pair was chosen.
+    var prefillRestarts = 0
     /// Backends that failed this request; they are asked last.
     var triedPrefill: [BackendState] = []
     var triedDecode: [BackendState] = []

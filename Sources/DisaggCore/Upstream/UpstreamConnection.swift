@@ -238,6 +238,8 @@ package final class UpstreamConnection: StreamSocket {
         guard phase == .body else { return }
         let exchange = take()
         exchange?.chunks = chunks.chunks
+        // What the exchange does from now on is nothing to the connection's next one.
+        exchange?.connection = nil
         phase = .idle
         reactor.exchanges -= 1
         releaseReads()

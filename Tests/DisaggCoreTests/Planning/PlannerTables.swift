@@ -162,6 +162,9 @@ enum PlannerTables {
                 var question = ServingQuestion(
                     workload: load, prefills: prefills, decodes: decodes, handoff: prefills > 0 ? .plain : .none)
                 question.firstToken = .decode
+                // Mooncake's proxy deals requests in turn.
+                question.proxy.routing.prefill.policy = .roundRobin
+                question.proxy.routing.decode.policy = .roundRobin
                 question.count = 600
                 let answer = try question.answer(prefill: predictor, decode: predictor)
                 let title = "TP\(ranks), \(input)/\(output) at \(Int(rate)) a second, \(name)"
