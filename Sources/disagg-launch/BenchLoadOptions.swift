@@ -3,28 +3,21 @@ import DisaggCore
 
 /// How fast, how much, how long.
 struct BenchLoadOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Requests at once; a closed loop without --rate.", valueName: "n")) var concurrency: Int?
-    @Option(
-        help: ArgumentHelp(
-            "Requests a second that arrive (open loop). (default: 1, without --concurrency and a trace)", valueName: "r"
-        ))
+    @Option(help: "Requests at once; a closed loop without --rate.") var concurrency: Int?
+    @Option(help: "Requests a second that arrive (open loop). (default: 1, without --concurrency and a trace)")
     var rate: Double?
-    @Option(help: ArgumentHelp("The rate grows or falls evenly from --rate to this one.", valueName: "r"))
-    var rampTo: Double?
+    @Option(help: "The rate grows or falls evenly from --rate to this one.") var rampTo: Double?
     @Option(
         help: ArgumentHelp(
             "With --rate: 1 is Poisson, below 1 in bursts, above 1 more even, inf evenly spaced. (default: 1; 100 with the "
                 + "default rate)", valueName: "b"))
     var burstiness: Double?
-    @Option(
-        help: ArgumentHelp("Requests to send. (default: 30 without --duration, 10 s without --rate)", valueName: "n"))
-    var requests: Int?
-    @Option(help: ArgumentHelp("Seconds in which requests are started.", valueName: "s")) var duration: Double?
-    @Option(help: ArgumentHelp("Requests before the measurement.", valueName: "n")) var warmup = 0
+    @Option(help: "Requests to send. (default: 30 without --duration, 10 s without --rate)") var requests: Int?
+    @Option(help: "Seconds in which requests are started.") var duration: Double?
+    @Option(help: "Requests before the measurement.") var warmup = 0
     @Option(help: "Seed of arrivals and prompts: the same one sends the same.") var seed: UInt64 = 0
-    @Option(help: ArgumentHelp("Seconds for one answer.", valueName: "s")) var timeout = 120.0
-    @Option(help: ArgumentHelp("Seconds after which everything ends; what runs then is cut off.", valueName: "s"))
-    var maxSeconds = 600.0
+    @Option(help: "Seconds for one answer.") var timeout = 120.0
+    @Option(help: "Seconds after which everything ends; what runs then is cut off.") var maxSeconds = 600.0
     @Flag(help: "Search the highest rate at which --slo is kept: runs at several rates, beginning with --rate.")
     var search = false
     @Option(help: "With --search: the part of the requests that must keep --slo.", transform: number(0.001...1))

@@ -11,8 +11,7 @@ struct BenchMeasuringOptions: ParsableArguments {
     @Flag(help: "And its tokens in order: for engines that number them (simulate --number-tokens).")
     var checkOrder = false
     @Option(
-        help: ArgumentHelp(
-            "Objectives of goodput, any of ttft, tpot and e2e: ttft=500ms,tpot=50ms,e2e=20s.", valueName: "list"),
+        help: "Objectives of goodput, any of ttft, tpot and e2e: ttft=500ms,tpot=50ms,e2e=20s.",
         transform: { text in try ServiceObjectives(text) })
     var slo: ServiceObjectives?
     @Option(
@@ -26,10 +25,8 @@ struct BenchMeasuringOptions: ParsableArguments {
     var pid: [Int32]?
     @Option(help: ArgumentHelp("text or json.", valueName: "text|json"), transform: choice)
     var format = BenchReportFiles.Format.text
-    @Option(help: ArgumentHelp("Write the report to this file.", valueName: "file")) var output: String?
-    @Option(
-        help: ArgumentHelp("Write a page with plots to this file; it loads nothing from anywhere.", valueName: "file"))
-    var html: String?
+    @Option(help: "Write the report to this file.") var output: String?
+    @Option(help: "Write a page with plots to this file; it loads nothing from anywhere.") var html: String?
 
     func apply(to settings: inout BenchSettings) {
         settings.checks = check || checkOrder

@@ -30,8 +30,7 @@ struct CalibrateCommand: AsyncParsableCommand {
     @Option(help: "Lengths of the prompts, separated by commas.", transform: counts) var promptLengths: [Int]?
     @Option(help: "Numbers of answers at once, separated by commas.", transform: counts) var batches: [Int]?
     @Option(help: "Environment variable that holds the API key.") var apiKeyEnv: String?
-    @Option(help: ArgumentHelp("Write the measurements here. Default: standard output.", valueName: "file"))
-    var output: String?
+    @Option(help: "Write the measurements here. Default: standard output.") var output: String?
 
     func run() async throws {
         var calibrator = Calibrator(target: try BenchTarget(url), gpu: try GPUCatalog.named(gpu).name)

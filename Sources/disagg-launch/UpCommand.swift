@@ -24,8 +24,7 @@ struct UpCommand: AsyncParsableCommand {
             arguments or file, a taken port, a missing program.
             """)
 
-    @Argument(
-        help: ArgumentHelp("A preset (\(Preset.names)) or a deployment file.", valueName: "preset|file"))
+    @Argument(help: ArgumentHelp("A preset (\(Preset.names)) or a deployment file.", valueName: "preset|file"))
     var source: String
     @Option(
         help: ArgumentHelp(

@@ -16,7 +16,7 @@ package struct BenchReportFiles: Sendable {
 
     /// Makes the files: one that cannot be written is better found before the run than behind it.
     package func prepare() throws(CommandError) {
-        for path in [output, page].compactMap({ $0 }) { try RunDirectory.write(.init(path: path, contents: "")) }
+        for path in [output, page].compactMap({ $0 }) { try HostFiles.write("", to: path) }
     }
 
     /// Writes the report of one run.
@@ -27,8 +27,7 @@ package struct BenchReportFiles: Sendable {
 
     private func writePage(_ measurement: BenchMeasurement) throws(CommandError) {
         guard let page else { return }
-        let html = measurement.html(date: WallClock.text(time(nil)))
-        try RunDirectory.write(EngineCommand.File(path: page, contents: html))
+        try HostFiles.write(measurement.html(date: WallClock.text(time(nil))), to: page)
     }
 
     /// Writes the report of a search: its runs, and the best one's own report.
@@ -40,6 +39,6 @@ package struct BenchReportFiles: Sendable {
 
     private func write(_ report: String) throws(CommandError) {
         guard let output else { return Terminal.write(report) }
-        try RunDirectory.write(EngineCommand.File(path: output, contents: report))
+        try HostFiles.write(report, to: output)
     }
 }

@@ -115,6 +115,20 @@ struct OnlineCheckTests {
         #expect(findings.count { $0.check == .proxyNotListening } == 1)
     }
 
+    @Test("a preset that leaves the engine to the machine is checked as what was started")
+    func settledEngine() throws {
+        let scene = try LaunchScene()
+        var deployment = Deployment()
+        deployment.takeEngine(from: scene.directory)
+        #expect(deployment.engine == .auto)
+        try RunDirectory.write(.init(path: scene.directory + "/deployment.yaml", contents: "engine: simulated"))
+        deployment.takeEngine(from: scene.directory)
+        #expect(deployment.engine == .simulated)
+        deployment.engine = .vllm
+        deployment.takeEngine(from: scene.directory)
+        #expect(deployment.engine == .vllm)
+    }
+
     @Test("only the last start counts, and lines that were rotated away are not missing")
     func lastStart() async throws {
         let scene = try LaunchScene()

@@ -8,10 +8,8 @@ package enum Terminal {
     /// Writes to standard error.
     package static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }
 
-    /// The two streams for a console; its width where standard output is a terminal.
-    package static var sink: LaunchConsole.Sink {
-        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns(of: STDOUT_FILENO))
-    }
+    /// Columns of standard output; nil where it is no terminal.
+    package static var columns: Int? { columns(of: STDOUT_FILENO) }
 
     /// Columns of standard error; 80 where it does not say.
     package static var errorColumns: Int { columns(of: STDERR_FILENO) ?? 80 }
