@@ -134,7 +134,7 @@ package struct SimulatedEngineConfiguration: Sendable {
                 [
                     (.lmcacheInit(rank: rank), rank < initPorts.count ? initPorts[rank] : 0),
                     (.lmcacheAlloc(rank: rank), rank < allocPorts.count ? allocPorts[rank] : 0),
-                ]
+                ] + (answersQueries ? [(.lmcacheQuery(rank: rank), 0)] : [])
             }
         case .nixl, .nixlPush, .offloadP2P, .llmd, .mooncake: return channels(dataParallel)
         case .moriio, .p2pNCCL, .trtllm: return channels(1)
@@ -142,6 +142,9 @@ package struct SimulatedEngineConfiguration: Sendable {
         default: return []
         }
     }
+
+    /// Only the synchronous, bidirectional backend of LMCache has query ports.
+    var answersQueries: Bool { isSynchronous && isBidirectional }
 
     /// `skip_last_n_tokens` of an LMCache decoder.
     var skipLastTokens: Int { firstToken == .prefill ? 1 : 0 }
@@ -154,6 +157,8 @@ package struct SimulatedEnginePorts: Sendable, Hashable {
     package var initPorts: [Int] = []
     /// LMCache decoders: one a rank.
     package var allocPorts: [Int] = []
+    /// LMCache decoders with query ports: one a rank.
+    package var queryPorts: [Int] = []
     /// The KV connector's, one a data-parallel rank, in a row.
     package var sideChannels: [Int] = []
     /// Mooncake and SGLang prefill engines.
