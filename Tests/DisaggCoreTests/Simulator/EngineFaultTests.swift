@@ -32,18 +32,6 @@ struct EngineFaultTests {
         }
     }
 
-    @Test("tells its KV ledger over HTTP, number by number")
-    func ledger() async throws {
-        try await withEngine(configuration) { _, client in
-            let ledger = try await client.get("/sim/kv").json
-            for name in [
-                "held", "leaked", "doubleFreed", "protocolViolations", "expired", "stuck", "notificationsSent",
-            ] {
-                #expect(ledger?[name]?.int == 0, "\(name): \(ledger?.rawString ?? "no JSON")")
-            }
-        }
-    }
-
     @Test("dies in the middle of a stream: the tokens before, then a broken connection")
     func dieMidStream() async throws {
         try await withEngine(configuration) { engine, client in
