@@ -91,6 +91,27 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// Bodies kept for `GET /sim/requests`.
     package var loggedBodies = 64
 
+    /// Settles how long its steps take.
+    ///
+    /// - Parameters:
+    ///   - gpu: the GPU it plays, a name of the planner's table.
+    ///   - isEager: it plays an engine without CUDA graphs.
+    ///   - speed: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.
+    ///   - stepMilliseconds: of every step, prefills included, in place of the others; nil where they hold.
+    /// - Throws: ``CommandError`` for a GPU or model that nobody knows.
+    package mutating func setPace(
+        gpu: String, isEager: Bool, speed: Double, stepMilliseconds: Double?
+    ) throws(CommandError) {
+        var description = EngineDescription(model: model, gpu: gpu)
+        description.isEager = isEager
+        description.tensorParallel = ranks
+        timing = try SimulatedTiming.engine(description)
+        self.speed = speed
+        guard let stepMilliseconds else { return }
+        self.speed = 1
+        timing = .constant(milliseconds: stepMilliseconds)
+    }
+
     package init(role: Role, handoff: HandoffKind) {
         self.role = role
         self.handoff = handoff
