@@ -7,4 +7,7 @@ extension HandoffKind {
         default: false
         }
     }
+
+    /// Whether its engines are started without CUDA graphs, as the connectors' authors start them.
+    package var runsEagerly: Bool { [.lmcache, .lmcacheLegacy, .plain].contains(self) }
 }
