@@ -137,6 +137,18 @@ package enum DeploymentChecks {
             reader.note(
                 "LMCache \(version) refuses other storage beside PD, which came with 0.4.2", at: "lmcache.remoteStore")
         }
+        if deployment.handoff == .lmcache, deployment.decode.transfer.queryPort != nil {
+            if !version.hasAsyncBackend || lmcache.backend != .sync {
+                reader.note(
+                    "only the sync backend of LMCache 0.4.5 and later answers there (lmcache: {backend: sync})",
+                    at: "decode.queryPort")
+            }
+            if deployment.decode.endpoints.count > 1 {
+                reader.note(
+                    "expected one decode engine, since a prefill engine has one list of these ports for all, got "
+                        + "\(deployment.decode.endpoints.count)", at: "decode.queryPort")
+            }
+        }
         if lmcache.tiers.diskPath != nil, lmcache.tiers.diskBytes == 0 {
             reader.note("a disk tier needs its size too (diskTier)", at: "lmcache.diskTierPath")
         }

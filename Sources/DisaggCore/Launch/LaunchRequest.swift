@@ -152,6 +152,9 @@ extension Deployment {
             self[keyPath: group].initPort += offset
             self[keyPath: group].allocPort += offset
             self[keyPath: group].sideChannelPort = sideChannels[index]
+            if let port = self[keyPath: group].transfer.queryPort {
+                self[keyPath: group].transfer.queryPort = port + offset
+            }
             self[keyPath: group].explicitReceiverPorts = self[keyPath: group].explicitReceiverPorts.map { ports in
                 ReceiverPorts(
                     initPorts: ports.initPorts.map { $0 + offset }, allocPorts: ports.allocPorts.map { $0 + offset })

@@ -84,6 +84,9 @@ package struct RequestFactsReader: Sendable {
         tokens(request, prompt(request), bytesPerToken: mostBytesPerToken) / max(1, chunkTokens)
     }
 
+    /// Length in bytes of the prompt's JSON text, of which its blocks are cut.
+    package static func promptBytes(of request: GenerationRequest) -> Int { prompt(request)?.readableBytes ?? 0 }
+
     /// The prompt as it stands in the body: text, token ids or messages.
     private static func prompt(_ request: GenerationRequest) -> ByteBuffer? {
         let members = request.members

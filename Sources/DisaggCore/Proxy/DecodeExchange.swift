@@ -47,6 +47,8 @@ final class DecodeExchange: UpstreamExchange {
     private var cutEvent: ByteBuffer?
     /// An event longer than this is passed on in parts.
     private static let maximumHeldEvent = 1 << 20
+    /// Set when nobody waits for the answer any more; called at its end.
+    private var onLeft: ((LeftEnd) -> Void)?
 
     init(
         driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool,
@@ -81,6 +83,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     override func received(_ bytes: UnsafeRawBufferPointer) {
+        guard onLeft == nil else { return }
         if !holdsEvents { return take(bytes) }
         if let whole = wholeEvents(adding: bytes) { whole.withUnsafeReadableBytes { take($0) } }
     }
@@ -126,6 +129,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     override func ended() {
+        if onLeft != nil { return endLeft(status < 400 ? .answered : .closed) }
         if let rest = cutEvent {
             cutEvent = nil
             rest.withUnsafeReadableBytes { take($0) }
@@ -135,7 +139,42 @@ final class DecodeExchange: UpstreamExchange {
         if isRelaying { driver?.decodeEnded(self) }
     }
 
-    override func failed(_ failure: UpstreamFailure) { driver?.decodeFailed(self, failure) }
+    override func failed(_ failure: UpstreamFailure) {
+        if onLeft != nil { return endLeft(.closed) }
+        driver?.decodeFailed(self, failure)
+    }
+
+    // MARK: Leaving
+
+    /// How an exchange that was left came to its end.
+    enum LeftEnd {
+        /// Its answer was complete all the same.
+        case answered
+        /// Its connection was closed: by a decoder that saw its client leave, or with a decoder that died.
+        case closed
+        /// Neither happened in time.
+        case silent
+    }
+
+    /// Tells the decoder that nobody waits for its answer, and calls back when it has seen that.
+    func leave(completion: @escaping (LeftEnd) -> Void) {
+        onLeft = completion
+        resume()
+        leave()
+    }
+
+    /// Ends an exchange that was left, where it has not ended.
+    func giveUp() {
+        guard onLeft != nil else { return }
+        cancel()
+        endLeft(.silent)
+    }
+
+    private func endLeft(_ end: LeftEnd) {
+        let completion = onLeft
+        onLeft = nil
+        completion?(end)
+    }
 
     // MARK: Relaying
 

@@ -41,14 +41,20 @@ extension RequestDriver {
         loop.shared.admission.roomFreed()
     }
 
-    func cancelDecode() {
+    /// Closes the decode's connection.
+    ///
+    /// - Parameter releases: whether its KV is released then. The release must not overtake the request on another connection,
+    ///   so the decoder is first told that its client left.
+    func cancelDecode(releases: Bool = false) {
         guard let exchange = decodeExchange else { return }
         closeDecode()
-        exchange.cancel()
-        guard decodeIsHandedOff, machine.prefill == .done, !exchange.isRelaying else { return }
-        // A decoder that never saw the request cannot tell the prefill engine.
-        if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
-        loop.metrics.kvEndings[.cancelled, default: 0] += 1
+        if releases, machine.client == .gone, machine.rules.release == .rejectedDecode, exchange.wasSent {
+            leftDecode = exchange
+        } else {
+            exchange.cancel()
+        }
+        let mayHoldKV = decodeIsHandedOff && machine.prefill == .done && !exchange.isRelaying
+        if mayHoldKV, machine.rules.release == .nothing { endKV(.cancelled) }
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -108,8 +114,11 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
-        if decodeIsHandedOff, exchange.outcome < 400 { endHold() }
-        if decodeIsHandedOff, exchange.outcome < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
+        if decodeIsHandedOff, exchange.outcome < 400 {
+            endHold()
+            endKV(.consumed)
+        }
+        if exchange.outcome < 400 { noteDecoderHasPrompt() }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()

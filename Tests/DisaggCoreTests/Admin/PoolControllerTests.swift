@@ -78,8 +78,13 @@ struct PoolControllerTests {
         let controller = controller(pool, .lmcache)
         let prefill = try #require(pool.snapshot.backend(id: "prefill-0"))
         let decode = try #require(pool.snapshot.backend(id: "decode-0"))
-        prefill.enter()
-        prefill.leave()
+        // A decoder that comes up after the proxy was no other process before.
+        _ = decode.eject(at: .now())
+        _ = decode.checked(nil, at: .now())
+        for state in [prefill, decode] {
+            state.enter()
+            state.leave()
+        }
         await controller.noteRestarts()
         #expect(!prefill.needsRestart)
         _ = decode.eject(at: .now())
