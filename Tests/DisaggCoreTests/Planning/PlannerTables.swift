@@ -19,9 +19,10 @@ enum PlannerTables {
             """
         text += try leaveOneOut()
         text += table(
-            "The pair run among the calibration's rows",
-            "Two H200, LMCache, eager, 2,000 tokens in, 100 out, 4 requests a second. No constant of the cost model was fitted to it; the "
-                + "hand-off's were.", try pairRun())
+            "Prefill and decode apart on the calibration's machine",
+            "Two H200, eager, one prefill and one decode engine, arrivals even; the first is among the calibration's rows, the others are "
+                + "rows 1, 2 and 15 of EngineFacts.md. No constant of the cost model was fitted to them; the hand-off's were.",
+            try PublishedRows.pairRuns())
         text += table(
             "LMCache's published runs",
             "Llama-3.1-8B, 7,500 in, 200 out, one request a second, eager; the GPU is not named, H100 is assumed. General constants; "
@@ -108,19 +109,6 @@ enum PlannerTables {
                 "\(percent(residual.fitError)) | \(number(residual.leftOut)) | \(percent(residual.leftOutError)) |\n"
         }
         return text + "\n"
-    }
-
-    private static func pairRun() throws -> [PublishedRows.Row] {
-        let predictor = try PlanningFixture.h200(eager: true)
-        let load = Workload(input: .constant(2_000), output: .constant(100), rate: 4, burstiness: .infinity)
-        var question = ServingQuestion(workload: load, prefills: 1, decodes: 1, handoff: .lmcache)
-        question.count = 400
-        let answer = try question.answer(prefill: predictor, decode: predictor)
-        return [
-            .init(name: "TTFT mean", measured: 59.381, predicted: answer.report.ttft.mean),
-            .init(name: "TTFT p99", measured: 65.137, predicted: answer.report.ttft.p99),
-            .init(name: "TPOT mean", measured: 19.825, predicted: answer.report.tpot.mean),
-        ]
     }
 
     private static func splitwise() throws -> [PublishedRows.Row] {
