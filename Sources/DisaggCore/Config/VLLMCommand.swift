@@ -75,7 +75,7 @@ package enum VLLMCommand {
             return environment
         case .offloadP2P:
             return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.p2pPort)"]
-        case .lmcacheMP where role == .prefill:
+        case .lmcacheMP where role == .prefill || deployment.lmcache.enginesChangeRoles:
             // Each worker tells the proxy when a request's KV is stored (LMCache `request_telemetry/fastapi.py`).
             let endpoint = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
             return [
@@ -142,7 +142,7 @@ package enum VLLMCommand {
         case .lmcacheMP:
             let server = deployment.lmcache.server
             return config(
-                "LMCacheMPConnector", kvRole,
+                "LMCacheMPConnector", deployment.lmcache.enginesChangeRoles ? "kv_both" : kvRole,
                 extra:
                     "\"lmcache.mp.host\":\(JSONString.encode("tcp://\(server.host)")),\"lmcache.mp.port\":\(server.port)"
             )
