@@ -64,8 +64,18 @@ public struct Deployment: Sendable, Hashable {
                 id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
             backend.transfer = transferAddress(role, replica: index)
+            backend.kvEvents = kvEventAddress(role, replica: index)
             return backend
         }
+    }
+
+    /// Where a replica publishes KV events; nil where the deployment does not say.
+    func kvEventAddress(_ role: BackendRole, replica: Int) -> KVEventAddress? {
+        let routing = routing[role]
+        guard routing.kvEvents.indices.contains(replica) else { return nil }
+        return KVEventAddress(
+            publishes: routing.kvEvents[replica],
+            replays: routing.kvReplay.indices.contains(replica) ? routing.kvReplay[replica] : nil)
     }
 
     /// The LMCache version that files are written for: the configured one, else the newest that has the hand-off.

@@ -133,7 +133,8 @@ package final class ClusterRouter {
         let meter = decodes[choice.decode]
         meter.budget.give(choice.chunks)
         if needs.contains(.speed), tokens > 1, let began = choice.began {
-            meter.observe(timePerToken: (now - began) / 1e3 / Double(tokens), running: meter.inFlight)
+            meter.observe(
+                timePerToken: (now - began) / 1e3 / Double(tokens), running: meter.inFlight, at: Self.nanoseconds(now))
         }
         meter.leave(tokens: choice.promptTokens)
     }

@@ -39,7 +39,14 @@ final class BackendWatch {
     private var generation = -1
     private var timer: RepeatedTask?
 
-    init(reactor: Reactor, pool: BackendPool, admission: AdmissionGate, logger: Logger) {
+    /// Hears of the members, at first and whenever they change.
+    private let onChange: (PoolSnapshot) -> Void
+
+    init(
+        reactor: Reactor, pool: BackendPool, admission: AdmissionGate, logger: Logger,
+        onChange: @escaping (PoolSnapshot) -> Void
+    ) {
+        self.onChange = onChange
         self.reactor = reactor
         self.pool = pool
         self.admission = admission
@@ -67,6 +74,7 @@ final class BackendWatch {
         follow(pool.snapshot)
         let now = NIODeadline.now()
         for (serial, entry) in watched {
+            entry.state.meter.forgetOldObservations(at: now.uptimeNanoseconds)
             if !entry.isChecking, entry.nextCheck <= now { check(serial, now) }
             if !entry.isScraping, entry.nextScrape <= now { scrape(serial, now) }
         }
@@ -88,6 +96,7 @@ final class BackendWatch {
                     nextScrape: pool.policies.needs.contains(.engineLoad) ? now : .distantFuture)
         }
         watched = next
+        onChange(snapshot)
         admission.roomFreed()
     }
 

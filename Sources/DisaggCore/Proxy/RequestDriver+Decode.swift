@@ -136,8 +136,10 @@ extension RequestDriver {
     /// The stream's mean time between tokens: an engine sends each in a piece of its own.
     private func observePace(_ exchange: DecodeExchange) {
         guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
-        let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
-        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight)
+        let now = NIODeadline.now()
+        let seconds = Double((now - began).nanoseconds) / 1e9
+        decode.meter.observe(
+            timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight, at: now.uptimeNanoseconds)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {

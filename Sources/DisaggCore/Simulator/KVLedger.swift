@@ -44,6 +44,7 @@ package struct KVLedger: Sendable, Hashable {
         #"{"held":\#(held),"transferred":\#(transferred),"released":\#(released),"leaked":\#(leaked),"#
             + #""doubleFreed":\#(doubleFreed),"protocolViolations":\#(protocolViolations),"expired":\#(expired),"#
             + #""unknownPulls":\#(unknownPulls),"hits":\#(hits),"misses":\#(misses),"#
-            + #""stuck":\(stuck),"notificationsSent":\#(notificationsSent),"probes":\#(probes),"dead":\#(dead),"killed":\#(killed)}"#
+            + #""stuck":\#(stuck),"notificationsSent":\#(notificationsSent),"probes":\#(probes),"#
+            + #""dead":\#(dead),"killed":\#(killed)}"#
     }
 }
