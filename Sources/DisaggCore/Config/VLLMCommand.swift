@@ -21,13 +21,11 @@ package enum VLLMCommand {
         ]
         if group.tensorParallel > 1 { arguments += ["--tensor-parallel-size", "\(group.tensorParallel)"] }
         if group.pipelineParallel > 1 { arguments += ["--pipeline-parallel-size", "\(group.pipelineParallel)"] }
-        switch deployment.handoff {
-        case .lmcache, .lmcacheLegacy:
+        if deployment.handoff.runsEagerly { arguments.append("--enforce-eager") }
+        if deployment.handoff == .lmcache || deployment.handoff == .lmcacheLegacy {
             // With vLLM's own prefix cache on, chunks it holds already are never fetched, so never freed from the
             // receiver's buffer (LMCache issue 2933).
-            arguments += ["--enforce-eager", "--no-enable-prefix-caching"]
-        case .plain: arguments += ["--enforce-eager"]
-        default: break
+            arguments.append("--no-enable-prefix-caching")
         }
         if group.transfer.dataParallel > 1 { arguments += ["--data-parallel-size", "\(group.transfer.dataParallel)"] }
         if let transfer = kvTransferConfig(deployment, role, replica: replica, places: places) {

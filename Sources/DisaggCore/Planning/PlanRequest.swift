@@ -54,7 +54,7 @@ public struct PlanRequest: Sendable {
 
     /// Whether engines of a disaggregated layout run without CUDA graphs: the launcher starts LMCache's and the shared
     /// store's so, as their authors do.
-    public var isEagerApart: Bool { setup.isEager || [.lmcache, .lmcacheLegacy, .plain].contains(handoff) }
+    public var isEagerApart: Bool { setup.isEager || handoff.runsEagerly }
 
     /// An engine of some ranks.
     ///

@@ -2,19 +2,27 @@ internal import NIOCore
 
 /// Which prompts' KV the decoders have: what they answered before, or what they say themselves (KV events).
 ///
-/// The answer of a request is needed for it and not its pick: a prompt that never reached its decoder is not there.
+/// A prompt counts from its answer on, not from its pick: one that never reached its decoder is not there.
 final class DecoderPrefixes: Sendable {
     private let index: PrefixIndex
     private let events: KVEventsPolicy?
+    private let guesses: Bool
 
-    /// - Parameter events: the decoders' policy where they report their blocks.
-    init(_ settings: PrefixCacheSettings, events: KVEventsPolicy?) {
+    /// - Parameters:
+    ///   - events: the decoders' policy where they report their blocks.
+    ///   - guesses: whether decoders keep what they answered.
+    init(_ settings: PrefixCacheSettings, events: KVEventsPolicy?, guesses: Bool) {
+        self.guesses = guesses
         index = PrefixIndex(maximumBlocks: settings.maximumBlocks, lifetime: settings.lifetime.nanoseconds)
         self.events = events
     }
 
     /// The facts that ``cachedTokens(of:_:on:in:bytesPerToken:at:)`` reads.
-    var needs: FactSet { events == nil ? [.prefixKeys] : [.prefixKeys, .tokenIDs] }
+    var needs: FactSet {
+        var needs: FactSet = guesses ? .prefixKeys : []
+        if events != nil { needs.insert(.tokenIDs) }
+        return needs
+    }
 
     /// Tokens of a prompt that a decoder has, 0 where nothing is known.
     ///
@@ -24,6 +32,7 @@ final class DecoderPrefixes: Sendable {
         bytesPerToken: Double, at now: NIODeadline
     ) -> Int {
         if let told = events?.heldTokens(facts, serial: decode.meter.serial) { return told }
+        guard guesses else { return 0 }
         let time = now.uptimeNanoseconds
         let candidates = Candidates(pool.snapshot.meters(.decode), now: time)
         let known = index.match(facts.prefixKeys, now: time).valid(among: candidates)
@@ -38,6 +47,7 @@ final class DecoderPrefixes: Sendable {
 
     /// A decoder has answered a prompt.
     func note(_ keys: [UInt64], on decode: BackendState, at now: NIODeadline) {
+        guard guesses else { return }
         index.insert(keys, serial: decode.meter.serial, now: now.uptimeNanoseconds)
     }
 }

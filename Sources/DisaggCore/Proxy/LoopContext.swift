@@ -28,12 +28,12 @@ final class ProxyShared: Sendable {
             prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
             decodeChunks: deployment.decodeChunks, policies: policies)
         admission = AdmissionGate(capacity: deployment.admission.queue)
-        // LMCache's decoders run without a prefix cache (vLLM issue 2933 of LMCache): what they had is gone.
-        let remembers = deployment.conditional.minimumUncachedTokens > 0
+        // LMCache's decoders run without a prefix cache (LMCache issue 2933): what they had is gone.
+        let guesses = deployment.handoff != .lmcache
         let events = pool.policies.decode as? KVEventsPolicy
+        let isAsked = deployment.conditional.minimumUncachedTokens > 0 && (guesses || events != nil)
         decoderPrefixes =
-            remembers && deployment.handoff != .lmcache
-            ? DecoderPrefixes(deployment.routing.prefixCache, events: events) : nil
+            isAsked ? DecoderPrefixes(deployment.routing.prefixCache, events: events, guesses: guesses) : nil
         factsReader = RequestFactsReader(
             needs: pool.policies.needs.union(decoderPrefixes?.needs ?? []), model: deployment.model,
             session: deployment.routing.session,

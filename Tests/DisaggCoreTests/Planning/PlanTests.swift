@@ -98,12 +98,69 @@ import Testing
         #expect(deployment.decode.gpus.count == best.layout.decode.gpus)
     }
 
+    private static let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
+
+    /// Errors of `disagg-launch check` but for what it finds on this machine.
+    private func errors(_ deployment: Deployment) -> [String] {
+        CheckReport(
+            subject: "plan",
+            findings: CheckRequest.findings(deployment, places: Self.places, facts: nil)
+        ).lines(.error)
+    }
+
+    @Test(arguments: ["lmcache", "nixl"])
+    func aPlanOverHostsNamesEveryEngineAndPassesTheCheck(handoff: String) throws {
+        var plan = try result {
+            $0.gpus = 8
+            $0.gpusPerHost = 4
+            $0.load.handoff = handoff
+            $0.load.objectives = "ttft=1500ms,tpot=15ms"
+        }
+        // Whichever wins: the file of the layout with engines apart.
+        let best = try #require(plan.bestApart)
+        plan.best = best
+        plan.placement = try PlacementSolver(hosts: plan.request.hosts).place(best.layout.engines)
+        #expect(best.layout.gpus > 4)
+        let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+        #expect(deployment == PlanDeployment.deployment(plan))
+        #expect(errors(deployment) == [])
+        let urls = deployment.prefill.urls + deployment.decode.urls
+        #expect(Set(urls).count == urls.count && urls.count == best.layout.engines.count)
+        #expect(Set(urls.map(\.host)) == ["host-0", "host-1"])
+        #expect(deployment.proxy.notify.host == "host-0")
+        // The commands that `config` writes have the placement's GPUs, disjoint on each host.
+        let seats = try #require(plan.placement).seats
+        for engine in EngineCommands.all(deployment, places: Self.places) {
+            let seat = try #require(
+                seats.first { $0.engine.role == engine.role && $0.engine.replica == engine.replica })
+            let devices = engine.command.environment["CUDA_VISIBLE_DEVICES"]
+            #expect(devices == Placement.visibleDevices(seat, on: plan.request.hosts))
+            #expect(engine.command.arguments.contains(plan.request.hosts[seat.host].name))
+        }
+    }
+
+    @Test func theFileOfAPlanOnOneHostPassesTheCheck() throws {
+        for handoff in ["lmcache", "nixl", "plain"] {
+            let plan = try result {
+                $0.load.handoff = handoff
+                $0.load.objectives = "ttft=1500ms,tpot=15ms"
+            }
+            let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+            #expect(errors(deployment) == [], "\(handoff)")
+        }
+    }
+
+    @Test func theFileHasThePoliciesItWasPlannedWith() throws {
+        let plan = try result { $0.load.policy = "least-loaded" }
+        let deployment = try #require(PlanDeployment.deployment(plan))
+        #expect(deployment.routing.prefill.policy == .leastLoaded && deployment.routing.decode.policy == .leastLoaded)
+    }
+
     @Test func aPlanOfEnginesThatDoBothStartsNoPrefillEngine() throws {
         let plan = try result { $0.load.objectives = "ttft=1s,tpot=40ms" }
         #expect(plan.best?.layout.isDisaggregated == false)
         let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
-        let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
-        let roles = LaunchPlan(deployment, places: places).processes.map(\.role)
+        let roles = LaunchPlan(deployment, places: Self.places).processes.map(\.role)
         #expect(roles.contains("decode") && !roles.contains("prefill"))
     }
 

@@ -50,6 +50,18 @@ struct NativeGenerateTests {
         }
     }
 
+    @Test("without a hand-off a decode engine serves it alone")
+    func alone() async throws {
+        try await withProxy(.init(handoff: .none, prefill: 0)) { harness in
+            for body in Self.bodies {
+                try await harness.expectRight("/generate", body)
+                try await harness.expectRight("/generate", body.dropLast() + #","stream":true}"#)
+            }
+            try await harness.settles()
+            #expect(try await harness.servedByReason() == ["no-handoff": 2 * Self.bodies.count])
+        }
+    }
+
     @Test("a batch with several choices of each prompt is refused, and other hand-offs do not have the endpoint")
     func refused() async throws {
         try await withProxy(.init(handoff: .sglang)) { harness in
