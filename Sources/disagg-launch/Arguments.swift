@@ -51,7 +51,8 @@ struct DeploymentChanges: ParsableArguments {
             LMCacheVersion(text).flatMap { $0 >= LMCacheVersion(0, 3, 0) ? $0 : nil }
         })
     var lmcacheVersion: LMCacheVersion?
-    @Option(help: "Added to every port of the deployment.", transform: number(-65535...65535)) var portOffset = 0
+    @Option(help: "Added to every port of the deployment. (default: 0)", transform: number(-65535...65535))
+    var portOffset = 0
 
     /// What a command asks the library for.
     func request(_ source: String, in directory: String) -> LaunchRequest {

@@ -20,7 +20,9 @@ struct BenchLoadOptions: ParsableArguments {
     @Option(help: "Seconds after which everything ends; what runs then is cut off.") var maxSeconds = 600.0
     @Flag(help: "Search the highest rate at which --slo is kept: runs at several rates, beginning with --rate.")
     var search = false
-    @Option(help: "With --search: the part of the requests that must keep --slo.", transform: number(0.001...1))
+    @Option(
+        help: "With --search: the part of the requests that must keep --slo. (default: 0.95)",
+        transform: number(0.001...1))
     var attainment = 0.95
 
     func validate() throws {

@@ -23,7 +23,7 @@ struct BenchMeasuringOptions: ParsableArguments {
             return ids.contains(nil) ? nil : ids.compactMap { $0 }
         })
     var pid: [Int32]?
-    @Option(help: ArgumentHelp("text or json.", valueName: "text|json"), transform: choice)
+    @Option(help: ArgumentHelp("text or json. (default: text)", valueName: "text|json"), transform: choice)
     var format = BenchReportFiles.Format.text
     @Option(help: "Write the report to this file.") var output: String?
     @Option(help: "Write a page with plots to this file; it loads nothing from anywhere.") var html: String?

@@ -3,16 +3,19 @@ import DisaggCore
 
 /// What each request is.
 struct BenchRequestOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("completions or chat.", valueName: "completions|chat"), transform: choice)
+    @Option(
+        help: ArgumentHelp("completions or chat. (default: completions)", valueName: "completions|chat"),
+        transform: choice)
     var endpoint = BenchSettings.Endpoint.completions
     @Option(help: "Model name. (default: the first of /v1/models)") var model: String?
-    @Option(help: "random, sharegpt-file or trace-file.", transform: choice) var dataset = BenchDataset.Kind.random
+    @Option(help: "random, sharegpt-file or trace-file. (default: random)", transform: choice)
+    var dataset = BenchDataset.Kind.random
     @Option(help: "ShareGPT's JSON, Mooncake's JSON lines or Azure's CSV.") var datasetPath: String?
     @Option(help: "A trace's requests arrive so many times as fast as it says.") var traceSpeed = 1.0
     @Option(help: "Tokens of the prompt, exactly: see --prompt-form.") var inputTokens = 7500
     @Option(
         help: ArgumentHelp(
-            "auto: words that the server's /tokenize counts as one token each, else ids; words: unchecked; ids.",
+            "auto: words that the server's /tokenize counts as one token each, else ids; words: unchecked; ids. (default: auto)",
             valueName: "auto|words|ids"), transform: choice)
     var promptForm = PromptForm.auto
     @Option(help: "Lengths within this part around theirs, 0...1.") var rangeRatio = 0.0

@@ -39,7 +39,8 @@ struct CheckCommand: AsyncParsableCommand {
     @Flag(help: "Look at what runs, in place of the machine: health, versions, models, hash seeds, logs.")
     var online = false
     @Option(help: "With --online: the folder that `up` was given.") var logDir = "logs"
-    @Option(help: ArgumentHelp("text or json.", valueName: "text|json"), transform: choice) var format = Format.text
+    @Option(help: ArgumentHelp("text or json. (default: text)", valueName: "text|json"), transform: choice)
+    var format = Format.text
     @Flag(help: "Print Docs/Checks.md and stop.") var list = false
 
     func validate() throws {

@@ -12,7 +12,7 @@ struct DownCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var place: RunDirectoryOptions
-    @Option(help: "Seconds after which everything is killed.", transform: seconds(0...3600))
+    @Option(help: "Seconds after which everything is killed. (default: 60)", transform: seconds(0...3600))
     var timeout = Duration.seconds(60)
 
     func run() async throws {

@@ -17,7 +17,8 @@ struct LogsCommand: AsyncParsableCommand {
     @Argument(help: "Processes (prefill-0) or roles (proxy, prefill, decode). (default: all)") var roles: [String] = []
     @Flag(name: .shortAndLong, help: "Go on with new lines until Ctrl-C.") var follow = false
     @Option(
-        name: [.customShort("n"), .long], help: "Lines of each file to begin with.", transform: number(0...1_000_000))
+        name: [.customShort("n"), .long], help: "Lines of each file to begin with. (default: 20)",
+        transform: number(0...1_000_000))
     var lines = 20
     @OptionGroup var place: RunDirectoryOptions
 

@@ -19,7 +19,7 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var place: RunDirectoryOptions
     @Flag(help: "One JSON object in place of the table.") var json = false
     @Flag(help: "Show it again and again until Ctrl-C.") var watch = false
-    @Option(help: "With --watch: seconds between two looks.", transform: seconds(0.1...3600))
+    @Option(help: "With --watch: seconds between two looks. (default: 2)", transform: seconds(0.1...3600))
     var interval = Duration.seconds(2)
 
     func run() async throws {

@@ -3,17 +3,17 @@ import DisaggCore
 
 /// How processes are kept running.
 struct SupervisionOptions: ParsableArguments {
-    @Option(help: "Seconds until all must be ready.", transform: seconds(0.1...604_800))
+    @Option(help: "Seconds until all must be ready. (default: 1200)", transform: seconds(0.1...604_800))
     var readyTimeout = Duration.seconds(1200)
-    @Option(help: "Seconds between asking engines to end and killing them.", transform: seconds(0...3600))
+    @Option(help: "Seconds between asking engines to end and killing them. (default: 10)", transform: seconds(0...3600))
     var grace = Duration.seconds(10)
     @Option(
         help:
-            "Restarts of one process within ten minutes before it is given up; 0 stops everything at the first failure.",
+            "Restarts of one process within ten minutes before it is given up; 0 stops everything at the first failure. (default: 5)",
         transform: number(0...1000))
     var maxRestarts = 5
     @Option(
-        help: "Seconds after which a process that answers no health request is killed and started again.",
+        help: "Seconds after which a process that answers no health request is killed and started again. (default: 60)",
         transform: seconds(1...86_400))
     var hangTimeout = Duration.seconds(60)
     @Flag(inversion: .prefixedNo, help: "Send a request through the proxy before the deployment counts as ready.")
@@ -24,7 +24,7 @@ struct SupervisionOptions: ParsableArguments {
             ConfigText.bytes(text).flatMap { $0 >= 4096 ? $0 : nil }
         })
     var logSize: Int?
-    @Option(help: "Old log files kept for each process.", transform: number(0...100)) var logKeep = 3
+    @Option(help: "Old log files kept for each process. (default: 3)", transform: number(0...100)) var logKeep = 3
 
     func settings(of source: String) -> Launcher.Settings {
         var settings = Launcher.Settings()
