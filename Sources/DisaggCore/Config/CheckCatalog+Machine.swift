@@ -105,8 +105,9 @@ extension CheckCatalog {
             .runningSeed, .error, "Every engine process on this machine has the same PYTHONHASHSEED.",
             why: "See hash-seed.", fix: "Restart it with PYTHONHASHSEED=0.", source: "1133"),
         Check(
-            .logProblem, .warning, "The log has no line that is known to mean trouble.", why: "See the finding.",
-            fix: "See the finding.", source: "field reports"),
+            .logProblem, .warning, "The log has no line that is known to mean trouble.",
+            why: "The engine goes on after it and fails later, often with another message.",
+            fix: "The finding says what the line means and what to do.", source: "field reports"),
         Check(
             .proxyNotListening, .error, "The proxy takes notifications.", why: "Every hand-off waits for its deadline.",
             fix: "Look into the proxy's log.", source: "pd_backend.py"),

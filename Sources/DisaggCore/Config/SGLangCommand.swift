@@ -25,6 +25,7 @@ package enum SGLangCommand {
         if group.pipelineParallel > 1 { arguments += ["--pp-size", "\(group.pipelineParallel)"] }
         if group.transfer.dataParallel > 1 { arguments += ["--dp-size", "\(group.transfer.dataParallel)"] }
         var environment = [
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": VLLMCommand.gpus(deployment, role, replica: replica).map(String.init)
                 .joined(separator: ","),
             "UCX_TLS": "cuda_ipc,cuda_copy,tcp",

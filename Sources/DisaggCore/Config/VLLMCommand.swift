@@ -32,6 +32,8 @@ package enum VLLMCommand {
             arguments += ["--kv-transfer-config", transfer]
         }
         var environment = [
+            // Without it CUDA numbers GPUs by speed, and nvidia-smi, whose numbers these are, by their place.
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             "CUDA_VISIBLE_DEVICES": gpus(deployment, role, replica: replica).map(String.init).joined(separator: ","),
             "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
             "VLLM_WORKER_MULTIPROC_METHOD": "spawn",

@@ -21,6 +21,7 @@ struct EngineCommandTests {
                 "LMCACHE_CONFIG_FILE": "/run/d/lmcache-prefill-0.yaml", "PYTHONHASHSEED": "0",
                 "UCX_TLS": "cuda_ipc,cuda_copy,tcp", "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
                 "VLLM_WORKER_MULTIPROC_METHOD": "spawn", "CUDA_VISIBLE_DEVICES": "0",
+                "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
             ])
         #expect(command.logFile == "/run/d/prefill-0.log")
         #expect(command.files.map(\.path) == ["/run/d/lmcache-prefill-0.yaml"])
