@@ -22,5 +22,6 @@ package struct EngineLoad: Sendable, Hashable {
     }
 
     /// Whether it still counts.
+    @inline(__always)
     package func isFresh(at now: UInt64) -> Bool { now < time || now - time <= Self.maximumAge }
 }
