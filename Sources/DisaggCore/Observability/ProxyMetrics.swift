@@ -17,6 +17,11 @@ package struct ProxyMetrics: Sendable {
             self.status = status
             reason = outcome
         }
+
+        /// The lengths tell nearly all apart, and are hashed sooner than the words.
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(status << 16 ^ endpoint.utf8.count << 8 ^ reason.utf8.count)
+        }
     }
 
     /// A stage of a request, in order; together they make up the time to the first token.
@@ -74,7 +79,7 @@ package struct ProxyMetrics: Sendable {
     package var releases = 0
     package var releasesFailed = 0
     /// What became of the KV of attempts whose prefill was sent.
-    package var kvEndings: [ReleaseReason: Int] = [:]
+    package var kvEndings = ReleaseCounts()
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
     package var notificationsUnknown = 0
@@ -89,7 +94,7 @@ package struct ProxyMetrics: Sendable {
     package init() {}
 
     /// Hand-offs whose KV was neither used nor freed, as far as the proxy can tell.
-    package var leasesLeaked: Int { kvEndings[.abandoned] ?? 0 }
+    package var leasesLeaked: Int { kvEndings[.abandoned] }
 
     /// Counts a finished request.
     package mutating func count(_ record: RequestRecord) {
@@ -125,7 +130,7 @@ package struct ProxyMetrics: Sendable {
         clientsGone += other.clientsGone
         releases += other.releases
         releasesFailed += other.releasesFailed
-        for (key, count) in other.kvEndings { kvEndings[key, default: 0] += count }
+        for ending in ReleaseReason.allCases { kvEndings[ending] += other.kvEndings[ending] }
         notificationsTimedOut += other.notificationsTimedOut
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown

@@ -8,8 +8,8 @@ final class DecodeExchange: UpstreamExchange {
     /// A larger answer in one piece is passed on while it comes.
     static let maximumHeldAnswer = 4 << 20
 
-    /// Weak: a connection may end after its request did.
-    private weak var driver: RequestDriver?
+    /// Nil once the driver has done with this leg: a connection may end after its request did.
+    private var driver: RequestDriver?
     private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
@@ -56,6 +56,9 @@ final class DecodeExchange: UpstreamExchange {
         self.streamIsOpen = streamIsOpen
         unframes = merge != nil || rewriter != nil || usage != nil || !sink.takesRawChunks
     }
+
+    /// The driver wants to hear of this leg no more.
+    func detach() { driver = nil }
 
     override var wantsPayload: Bool { unframes }
 

@@ -65,10 +65,10 @@ final class PartedRequest: RequestInFlight {
         let index = next
         next += 1
         do throws(DisaggError) {
+            let part = try request(of: index)
             let driver = RequestDriver(
-                loop: loop, sink: PartSink(index: index, whole: self), request: try request(of: index),
-                headers: headers,
-                requestID: "\(requestID)-\(index)")
+                loop: loop, sink: PartSink(index: index, whole: self), request: part, headers: headers,
+                requestID: "\(requestID)-\(index)", alone: loop.shared.handoff.reasonToDecodeAlone(part))
             driver.wish = wish
             running[index] = driver
             if !isWritable { driver.clientIsWritable(false) }

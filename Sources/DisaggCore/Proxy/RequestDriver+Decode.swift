@@ -37,6 +37,7 @@ extension RequestDriver {
         record.events = exchange.chunks
         if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
+        exchange.detach()
         decode?.leave(tokens: promptTokens)
         loop.shared.admission.roomFreed()
     }
@@ -48,7 +49,7 @@ extension RequestDriver {
         guard decodeIsHandedOff, machine.prefill == .done, !exchange.isRelaying else { return }
         // A decoder that never saw the request cannot tell the prefill engine.
         if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
-        loop.metrics.kvEndings[.cancelled, default: 0] += 1
+        loop.metrics.kvEndings[.cancelled] += 1
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -60,7 +61,7 @@ extension RequestDriver {
         guard exchange === decodeExchange, machine.decode == .sent else { return }
         record.timeline.decodeAnswered(at: Self.now, succeeded: true)
         decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
-        var mayRetry = loop.shared.pool.decode.contains { state in
+        var mayRetry = loop.members.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
         var isBlamed = true
@@ -94,7 +95,7 @@ extension RequestDriver {
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
         if decodeIsHandedOff, exchange.status < 400 { endHold() }
-        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed, default: 0] += 1 }
+        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed] += 1 }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()

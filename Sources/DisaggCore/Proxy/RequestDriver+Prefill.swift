@@ -41,7 +41,7 @@ extension RequestDriver {
         record.timeline.prefillEnded(at: Self.now, succeeded: false)
         prefillExchange = nil
         prefillDeadline = nil
-        loop.metrics.kvEndings[.cancelled, default: 0] += 1
+        loop.metrics.kvEndings[.cancelled] += 1
         guard machine.rules.release == .rejectedDecode, exchange.wasSent else {
             exchange.cancel()
             if let prefill { leavePrefill(prefill, queuedTokens, nil) }

@@ -14,7 +14,7 @@ extension RequestDriver {
         let needsSame = machine.rules.release == .throwAwayDecode
         let another = needsSame ? nil : anotherDecode() ?? decode
         guard let backend = needsSame ? receiver : another else { return loop.end(hold) }
-        loop.metrics.kvEndings[needsSame ? .throwAwayDecode : .rejectedDecode, default: 0] += 1
+        loop.metrics.kvEndings[needsSame ? .throwAwayDecode : .rejectedDecode] += 1
         loop.release(leg, at: backend, heads: heads, of: hold)
     }
 
@@ -42,7 +42,7 @@ extension RequestDriver {
         machine.leaseExpired(decodeIsOut: decodeExchange?.wasSent == true)
         guard machine.isExpired else { return }
         leaseDeadline = nil
-        loop.metrics.kvEndings[.lease, default: 0] += 1
+        loop.metrics.kvEndings[.lease] += 1
         endHold()
     }
 }

@@ -12,6 +12,8 @@ final class RequestDriver: RequestInFlight {
     static let lateNotice = 6
 
     let loop: LoopContext
+    /// Its place among the loop's requests; nil while it is not one of them.
+    var slot: Int?
     let sink: ResponseSink
     var request: GenerationRequest
     let heads: RequestHeadWriter
@@ -105,10 +107,10 @@ final class RequestDriver: RequestInFlight {
     /// - Parameters:
     ///   - requestID: the id that the legs carry, where it is not the client's.
     ///   - parent: the span that the request belongs to, where an embedding server has one.
-    ///   - alone: why a decoder shall serve the request alone, where that was decided before.
+    ///   - alone: why a decoder shall serve the request alone; nil where it is to be handed off.
     init(
         loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
-        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason? = nil
+        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason?
     ) {
         self.loop = loop
         self.sink = sink
@@ -193,10 +195,11 @@ final class RequestDriver: RequestInFlight {
         record.decode = decode?.backend.id
         record.retries = retriesMade
         record.bytesOut = sink.bodyBytes
-        loop.record(record)
+        loop.record(&record)
         trace?.end(record)
         for id in ids { loop.forgetNotices(id) }
         letGo()
+        decodeExchange?.detach()
         loop.finished(self)
         loop.shared.logger.debug(
             "request served",
@@ -212,6 +215,7 @@ final class RequestDriver: RequestInFlight {
         isOver = true
         prefillExchange?.cancel()
         decodeExchange?.cancel()
+        decodeExchange?.detach()
     }
 }
 
