@@ -12,7 +12,7 @@ root=$PWD
 logs=$root/.build/ci-logs
 
 quick_steps=(scripts format rooms crash-paths links build test release libraries readme benchmarks)
-slow_steps=(fuzz fault-matrix embedding clients)
+slow_steps=(fuzz fault-matrix faults embedding clients)
 
 # --- the steps ---------------------------------------------------------------------------------------------------------
 
@@ -56,6 +56,12 @@ step_fuzz() {
 step_fault-matrix() {
     step_build
     DISAGG_FAULT_MATRIX=${DISAGG_FAULT_MATRIX:-all} run_tests fault-matrix.log --filter FaultMatrixTests
+}
+
+# Engines as processes that are killed, stopped and started again under 200 streams.
+step_faults() {
+    step_build
+    DISAGG_FAULTS=1 run_tests faults.log --filter BackendFailureTests
 }
 
 step_embedding() { .ci/check-embedding; }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import DisaggCore
-import Glibc
 import UnixSignals
 
 /// `disagg-launch bench`: measures an OpenAI-compatible server.
@@ -25,7 +24,6 @@ struct BenchCommand: AsyncParsableCommand {
                 --input-tokens 7500 --output-tokens 200 --slo ttft=500ms,tpot=50ms
               disagg-launch bench http://127.0.0.1:9000 --concurrency 200 \\
                 --requests 2000 --check --pid $(pidof disagg-proxy) --format json
-
               disagg-launch bench http://127.0.0.1:9000 --search --slo ttft=500ms,tpot=50ms
               disagg-launch bench http://127.0.0.1:9000 \\
                 --dataset trace-file --dataset-path trace.jsonl --trace-speed 2
@@ -34,44 +32,38 @@ struct BenchCommand: AsyncParsableCommand {
             EXIT STATUS: 0 measured; 1 nothing was answered, or --check found something wrong; 2 wrong arguments.
             """)
 
-    @Argument(help: ArgumentHelp("The server: http://HOST:PORT.", valueName: "url"))
-    var url: String?
-
+    @Argument(help: ArgumentHelp("The server: http://HOST:PORT.", valueName: "url")) var url: String?
     @Option(
-        name: .customLong("compare"), parsing: .upToNextOption,
+        parsing: .upToNextOption,
         help: ArgumentHelp(
             "Compare two reports that --format json wrote, and send nothing.", valueName: "A.json B.json"))
-    var compared: [String] = []
-
-    @OptionGroup(title: "LOAD OPTIONS")
-    var load: BenchLoadOptions
-    @OptionGroup(title: "REQUEST OPTIONS")
-    var request: BenchRequestOptions
-    @OptionGroup(title: "MEASURING OPTIONS")
-    var measuring: BenchMeasuringOptions
+    var compare: [String] = []
+    @OptionGroup(title: "LOAD OPTIONS") var load: BenchLoadOptions
+    @OptionGroup(title: "REQUEST OPTIONS") var request: BenchRequestOptions
+    @OptionGroup(title: "MEASURING OPTIONS") var measuring: BenchMeasuringOptions
 
     func validate() throws {
-        if compared.isEmpty {
-            guard url != nil else { throw ValidationError("Missing expected argument '<url>'") }
-        } else {
-            guard compared.count == 2, url == nil else {
-                throw ValidationError(
-                    "--compare takes two files and no server, for example --compare before.json after.json")
-            }
+        guard compare.isEmpty || (compare.count == 2 && url == nil) else {
+            throw ValidationError(
+                "--compare takes two files and no server, for example --compare before.json after.json")
         }
-        guard !load.isSearch || measuring.slo != nil else {
+        guard url != nil || !compare.isEmpty else { throw ValidationError("Missing expected argument '<url>'") }
+        guard !load.search || measuring.slo != nil else {
             throw ValidationError("--search needs --slo, for example --slo ttft=500ms,tpot=50ms")
         }
     }
 
     func run() async throws {
-        if compared.count == 2 { return Terminal.write(try BenchComparison(compared[0], compared[1]).text) }
-        var settings = BenchSettings(target: try BenchTarget(url ?? ""))
+        guard let url else { return Terminal.write(try BenchComparison(compare[0], compare[1]).text) }
+        var settings = BenchSettings(target: try BenchTarget(url))
         try request.apply(to: &settings)
-        load.apply(to: &settings, hasArrivals: settings.dataset.hasArrivals)
-        try measuring.apply(to: &settings)
-        try settings.validate()
-        try measuring.checkOutput()
+        load.apply(to: &settings)
+        measuring.apply(to: &settings)
+        var job = BenchJob(settings)
+        job.attainment = load.search ? load.attainment : nil
+        job.files.format = measuring.format
+        job.files.output = measuring.output
+        job.files.page = measuring.html
         let stop = BenchStop()
         let signals = await UnixSignalsSequence(trapping: [.sigint, .sigterm])
         let listener = Task {
@@ -79,32 +71,6 @@ struct BenchCommand: AsyncParsableCommand {
             for await _ in signals { stop.request() }
         }
         defer { listener.cancel() }
-        func benchmark(_ settings: BenchSettings) throws(CommandError) -> Benchmark {
-            let benchmark = try Benchmark(settings, progress: isatty(STDERR_FILENO) == 1 ? Self.show : nil)
-            stop.follow(benchmark.control)
-            return benchmark
-        }
-        guard load.isSearch else {
-            let measurement = try await benchmark(settings).run()
-            Self.clear()
-            try measuring.report(measurement)
-            if measurement.exitStatus != 0 { throw ExitCode(measurement.exitStatus) }
-            return
-        }
-        var sweep = GoodputSweep(GoodputSearch(start: settings.rate ?? 1, attainment: load.attainment))
-        try await sweep.run(settings, benchmark: benchmark) { run in
-            Self.clear()
-            Terminal.writeError("\(run.summary)\n")
-        }
-        try measuring.report(sweep)
-        if sweep.best == nil { throw ExitCode(1) }
-    }
-
-    private static func clear() {
-        if isatty(STDERR_FILENO) == 1 { Terminal.writeError("\r\u{1B}[2K") }
-    }
-
-    private static let show: @Sendable (BenchControl.Progress) -> Void = { progress in
-        Terminal.writeError("\r\u{1B}[2K\(progress.line(columns: Terminal.errorColumns))")
+        throw ExitCode(try await job.run(stop: stop))
     }
 }

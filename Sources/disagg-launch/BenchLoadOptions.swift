@@ -3,73 +3,49 @@ import DisaggCore
 
 /// How fast, how much, how long.
 struct BenchLoadOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Requests at once; a closed loop without --rate.", valueName: "n"))
-    var concurrency: Int?
-    @Option(
-        help: ArgumentHelp(
-            "Requests a second that arrive (open loop). (default: 1, without --concurrency and a trace)", valueName: "r"
-        ))
+    @Option(help: "Requests at once; a closed loop without --rate.") var concurrency: Int?
+    @Option(help: "Requests a second that arrive (open loop). (default: 1, without --concurrency and a trace)")
     var rate: Double?
-    @Option(
-        name: .customLong("ramp-to"),
-        help: ArgumentHelp("The rate grows or falls evenly from --rate to this one.", valueName: "r"))
-    var rampTo: Double?
+    @Option(help: "The rate grows or falls evenly from --rate to this one.") var rampTo: Double?
     @Option(
         help: ArgumentHelp(
             "With --rate: 1 is Poisson, below 1 in bursts, above 1 more even, inf evenly spaced. (default: 1; 100 with the "
                 + "default rate)", valueName: "b"))
     var burstiness: Double?
+    @Option(help: "Requests to send. (default: 30 without --duration, 10 s without --rate)") var requests: Int?
+    @Option(help: "Seconds in which requests are started.") var duration: Double?
+    @Option(help: "Requests before the measurement.") var warmup = 0
+    @Option(help: "Seed of arrivals and prompts: the same one sends the same.") var seed: UInt64 = 0
+    @Option(help: "Seconds for one answer.") var timeout = 120.0
+    @Option(help: "Seconds after which everything ends; what runs then is cut off.") var maxSeconds = 600.0
+    @Flag(help: "Search the highest rate at which --slo is kept: runs at several rates, beginning with --rate.")
+    var search = false
     @Option(
-        help: ArgumentHelp(
-            "Requests to send. (default: 30 without --duration, 10 s without --rate)", valueName: "n"))
-    var requests: Int?
-    @Option(help: ArgumentHelp("Seconds in which requests are started.", valueName: "s"))
-    var duration: Double?
-    @Option(help: ArgumentHelp("Requests before the measurement.", valueName: "n"))
-    var warmup = 0
-    @Option(help: "Seed of arrivals and prompts: the same one sends the same.")
-    var seed: UInt64 = 0
-    @Option(help: ArgumentHelp("Seconds for one answer.", valueName: "s"))
-    var timeout = 120.0
-    @Option(help: ArgumentHelp("Seconds after which everything ends; what runs then is cut off.", valueName: "s"))
-    var maxSeconds = 600.0
-    @Flag(
-        name: .customLong("search"),
-        help: "Search the highest rate at which --slo is kept: runs at several rates, beginning with --rate.")
-    var isSearch = false
-    @Option(help: "With --search: the part of the requests that must keep --slo.")
+        help: "With --search: the part of the requests that must keep --slo. (default: 0.95)",
+        transform: number(0.001...1))
     var attainment = 0.95
 
     func validate() throws {
-        guard attainment > 0, attainment <= 1 else {
-            throw ValidationError("--attainment: expected above 0, at most 1, got \(attainment)")
-        }
-        guard !isSearch || (concurrency == nil && rampTo == nil) else {
+        guard !search || (concurrency == nil && rampTo == nil) else {
             throw ValidationError("--search tries rates of its own; leave --concurrency and --ramp-to out")
         }
     }
 
-    /// - Parameter hasArrivals: the data set says when requests arrive.
-    func apply(to settings: inout BenchSettings, hasArrivals: Bool) {
+    func apply(to settings: inout BenchSettings) {
         settings.concurrency = concurrency
-        // Without a word about the load it is that of LMCache's example: one request a second, nearly evenly.
-        let isDefault = rate == nil && concurrency == nil && !hasArrivals
-        settings.rate = isDefault || (isSearch && rate == nil) ? 1 : rate
-        settings.burstiness = burstiness ?? (isDefault && !isSearch && rampTo == nil ? 100 : 1)
+        settings.rate = rate
         settings.rampTo = rampTo
         settings.requests = requests
-        settings.duration = duration.map(seconds)
-        if requests == nil, duration == nil, !settings.followsTrace {
-            if settings.rate == nil { settings.duration = .seconds(10) } else { settings.requests = 30 }
-        }
+        settings.duration = duration.map(Self.seconds)
         settings.warmup = warmup
         settings.seed = seed
-        settings.timeout = seconds(timeout)
-        settings.limit = seconds(maxSeconds)
+        settings.timeout = Self.seconds(timeout)
+        settings.limit = Self.seconds(maxSeconds)
+        settings.completeLoad(burstiness: burstiness, isSearch: search)
     }
 
     /// Out of range is out of range; the settings' check says so.
-    private func seconds(_ value: Double) -> Duration {
+    private static func seconds(_ value: Double) -> Duration {
         value.isFinite && abs(value) < 1e9 ? .seconds(value) : .zero
     }
 }

@@ -1,75 +1,43 @@
 import ArgumentParser
 import DisaggCore
-import Glibc
 
 /// What each request is.
 struct BenchRequestOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("completions or chat.", valueName: "completions|chat"),
-        transform: { text in
-            guard let endpoint = BenchSettings.Endpoint(rawValue: text) else {
-                throw ValidationError("expected completions or chat, got \"\(text)\"")
-            }
-            return endpoint
-        })
+        help: ArgumentHelp("completions or chat. (default: completions)", valueName: "completions|chat"),
+        transform: choice)
     var endpoint = BenchSettings.Endpoint.completions
-    @Option(help: "Model name. (default: the first of /v1/models)")
-    var model: String?
-    @Option(
-        help: ArgumentHelp("random, sharegpt-file or trace-file.", valueName: "kind"),
-        transform: { text in
-            guard let kind = BenchDataset.Kind(rawValue: text) else {
-                throw ValidationError("expected random, sharegpt-file or trace-file, got \"\(text)\"")
-            }
-            return kind
-        })
+    @Option(help: "Model name. (default: the first of /v1/models)") var model: String?
+    @Option(help: "random, sharegpt-file or trace-file. (default: random)", transform: choice)
     var dataset = BenchDataset.Kind.random
-    @Option(
-        name: .customLong("dataset-path"),
-        help: ArgumentHelp("ShareGPT's JSON, Mooncake's JSON lines or Azure's CSV.", valueName: "file"))
-    var datasetPath: String?
-    @Option(help: "A trace's requests arrive so many times as fast as it says.")
-    var traceSpeed = 1.0
-    @Option(help: ArgumentHelp("Tokens of the prompt, exactly: see --prompt-form.", valueName: "n"))
-    var inputTokens = 7500
+    @Option(help: "ShareGPT's JSON, Mooncake's JSON lines or Azure's CSV.") var datasetPath: String?
+    @Option(help: "A trace's requests arrive so many times as fast as it says.") var traceSpeed = 1.0
+    @Option(help: "Tokens of the prompt, exactly: see --prompt-form.") var inputTokens = 7500
     @Option(
         help: ArgumentHelp(
-            "auto: words that the server's /tokenize counts as one token each, else ids; words: unchecked; ids.",
-            valueName: "auto|words|ids"),
-        transform: { text in
-            guard let form = PromptForm(rawValue: text) else {
-                throw ValidationError("expected auto, words or ids, got \"\(text)\"")
-            }
-            return form
-        })
+            "auto: words that the server's /tokenize counts as one token each, else ids; words: unchecked; ids. (default: auto)",
+            valueName: "auto|words|ids"), transform: choice)
     var promptForm = PromptForm.auto
-    @Option(help: ArgumentHelp("Lengths within this part around theirs, 0...1.", valueName: "r"))
-    var rangeRatio = 0.0
-    @Option(help: ArgumentHelp("Bytes of the prompt, in place of --input-tokens.", valueName: "n"))
-    var promptBytes: Int?
-    @Option(help: ArgumentHelp("Tokens at the start of the prompt that all requests share.", valueName: "n"))
-    var sharedPrefixTokens = 0
-    @Option(help: ArgumentHelp("Tokens of the answer.", valueName: "n"))
-    var outputTokens = 200
+    @Option(help: "Lengths within this part around theirs, 0...1.") var rangeRatio = 0.0
+    @Option(help: "Bytes of the prompt, in place of --input-tokens.") var promptBytes: Int?
+    @Option(help: "Tokens at the start of the prompt that all requests share.") var sharedPrefixTokens = 0
+    @Option(help: "Tokens of the answer.") var outputTokens = 200
     @Flag(inversion: .prefixedNo, help: "Ask engines to go on until all tokens are there (ignore_eos).")
     var ignoreEos = true
-    @Flag(inversion: .prefixedNo, help: "Ask for a stream of tokens, or for the answer in one piece.")
-    var stream = true
+    @Flag(inversion: .prefixedNo, help: "Ask for a stream of tokens, or for the answer in one piece.") var stream = true
     @Flag(inversion: .prefixedNo, help: "Ask streams for the engine's own count of tokens (include_usage).")
     var usage = true
-    @Flag(inversion: .prefixedNo, help: "Use connections again.")
-    var keepAlive = true
+    @Flag(inversion: .prefixedNo, help: "Use connections again.") var keepAlive = true
     @Option(
         name: .customLong("api-key-env"),
-        help: ArgumentHelp(
-            "Environment variable that holds the API key; the key itself is never shown.", valueName: "var"))
-    var keyVariable: String?
-
-    func validate() throws {
-        if let keyVariable, getenv(keyVariable) == nil {
-            throw ValidationError("--api-key-env: the environment has no variable \(keyVariable)")
-        }
-    }
+        help: "Environment variable that holds the API key; the key itself is never shown.",
+        transform: { name in
+            guard let key = ExecutableSearch.variable(name) else {
+                throw ValidationError("the environment has no variable \(name)")
+            }
+            return key
+        })
+    var apiKey: String?
 
     func apply(to settings: inout BenchSettings) throws {
         settings.dataset = try BenchDataset.load(dataset, path: datasetPath)
@@ -86,6 +54,6 @@ struct BenchRequestOptions: ParsableArguments {
         settings.isStream = stream
         settings.wantsUsage = usage
         settings.keepsAlive = keepAlive
-        settings.apiKey = keyVariable.flatMap { getenv($0) }.map { String(cString: $0) }
+        settings.apiKey = apiKey
     }
 }

@@ -1,12 +1,10 @@
 import ArgumentParser
 import DisaggCore
-import Glibc
 
 /// `disagg-launch calibrate`: measures a running engine for `plan` and `predict`.
 struct CalibrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "calibrate",
-        abstract: "Measure a running engine in a minute, for plan and predict.",
+        commandName: "calibrate", abstract: "Measure a running engine in a minute, for plan and predict.",
         discussion: """
             Sends an idle engine a few prompts of different lengths and a few batches of answers, writes the times to a \
             file, and shows how well the cost model meets them. Use the file with --calibration of plan and predict. The \
@@ -20,35 +18,27 @@ struct CalibrateCommand: AsyncParsableCommand {
             EXIT STATUS: 0 measured; 1 the engine did not answer; 2 wrong arguments.
             """)
 
-    @Argument(help: ArgumentHelp("The engine: http://HOST:PORT.", valueName: "url"))
-    var url: String
-    @Option(help: "The GPU it runs on: H100, H200, A100-80GB, L40S, …")
-    var gpu: String
+    @Argument(help: ArgumentHelp("The engine: http://HOST:PORT.", valueName: "url")) var url: String
+    @Option(help: "The GPU it runs on: H100, H200, A100-80GB, L40S, …") var gpu: String
     @Option(
         help: ArgumentHelp(
             "The model's name, or the path of its config.json, where the engine's own name is not in the table.",
             valueName: "name|config.json"))
     var model: String?
-    @Option(name: .customLong("tensor-parallel"), help: "GPUs of the engine.")
-    var tensorParallel = 1
-    @Flag(help: "The engine runs with --enforce-eager.")
-    var eager = false
-    @Option(name: .customLong("prompt-lengths"), help: "Lengths of the prompts, separated by commas.")
-    var promptLengths = "128,1024,4096,16000"
-    @Option(help: "Numbers of answers at once, separated by commas.")
-    var batches = "1,16,64"
-    @Option(name: .customLong("api-key-env"), help: "Environment variable that holds the API key.")
-    var apiKeyVariable: String?
-    @Option(help: ArgumentHelp("Write the measurements here. Default: standard output.", valueName: "file"))
-    var output: String?
+    @Option(help: "GPUs of the engine.") var tensorParallel = 1
+    @Flag(help: "The engine runs with --enforce-eager.") var eager = false
+    @Option(help: "Lengths of the prompts, separated by commas.", transform: counts) var promptLengths: [Int]?
+    @Option(help: "Numbers of answers at once, separated by commas.", transform: counts) var batches: [Int]?
+    @Option(help: "Environment variable that holds the API key.") var apiKeyEnv: String?
+    @Option(help: "Write the measurements here. Default: standard output.") var output: String?
 
     func run() async throws {
         var calibrator = Calibrator(target: try BenchTarget(url), gpu: try GPUCatalog.named(gpu).name)
         calibrator.isEager = eager
         calibrator.tensorParallel = tensorParallel
-        calibrator.promptLengths = try list(promptLengths, "--prompt-lengths")
-        calibrator.batches = try list(batches, "--batches")
-        calibrator.apiKey = apiKeyVariable.flatMap(ExecutableSearch.variable)
+        if let promptLengths { calibrator.promptLengths = promptLengths }
+        if let batches { calibrator.batches = batches }
+        calibrator.apiKey = apiKeyEnv.flatMap(ExecutableSearch.variable)
         var file = try await calibrator.run { Terminal.writeError("measuring \($0)\n") }
         file.source = "\(url), disagg-launch \(DisaggVersion.current)"
         var engine = EngineDescription(model: model ?? file.model ?? "", gpu: gpu)
@@ -57,13 +47,11 @@ struct CalibrateCommand: AsyncParsableCommand {
         let summary = try CalibrationReport.text(file, engine: engine)
         if output == nil { Terminal.writeError(summary) } else { Terminal.write(summary) }
     }
+}
 
-    private func list(_ text: String, _ option: String) throws(CommandError) -> [Int] {
-        let values = text.split(separator: ",").map { Int($0) }
-        let known = values.compactMap { $0 }.filter { (1...100_000).contains($0) }
-        guard !known.isEmpty, known.count == values.count else {
-            throw CommandError("\(option): expected numbers from 1 to 100000, separated by commas, got \"\(text)\"")
-        }
-        return known
-    }
+/// Reads numbers from 1 to 100000, separated by commas.
+private let counts = reading("numbers from 1 to 100000, separated by commas") { text -> [Int]? in
+    let values = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    let known = values.compactMap { $0 }.filter { (1...100_000).contains($0) }
+    return known.isEmpty || known.count < values.count ? nil : known
 }

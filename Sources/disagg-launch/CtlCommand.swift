@@ -25,105 +25,83 @@ struct CtlCommand: AsyncParsableCommand {
             List.self, Add.self, Remove.self, Drain.self, Resume.self, Weight.self, Role.self, Reload.self,
         ])
 
-    /// Where the proxy is, and how the answer is shown.
-    struct Connection: ParsableArguments {
-        @Option(help: ArgumentHelp("The proxy's admin listener.", valueName: "url"))
-        var admin = "http://127.0.0.1:9001"
-
-        @Option(help: ArgumentHelp("File whose first line is the admin token.", valueName: "file"))
-        var tokenFile: String?
-
-        @Flag(help: "Print the answer as JSON.")
-        var json = false
-
-        /// Sends a request and prints the answer.
-        func run(_ request: AdminRequestLine) async throws {
-            let client = try AdminClient(admin: admin, tokenFile: tokenFile)
-            let answer = try await client.send(request)
-            Terminal.write(json ? answer.text + "\n" : AdminTable.text(answer.view))
-        }
-    }
-
-    /// Options of what takes its time.
-    struct Draining: ParsableArguments {
-        @Option(help: ArgumentHelp("Wait until it is done, at most so long.", valueName: "duration"))
-        var wait: String?
-
-        @Flag(help: "Go on although it is the role's last backend.")
-        var force = false
-    }
-
-    struct List: AsyncParsableCommand {
+    struct List: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Show all backends.")
-        @OptionGroup var connection: Connection
-        func run() async throws { try await connection.run(.list) }
+        @OptionGroup var connection: CtlConnection
+        func request() -> AdminRequestLine { .list }
     }
 
-    struct Add: AsyncParsableCommand {
+    struct Add: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Add a backend.")
         @Argument(help: "prefill or decode.") var role: String
         @Argument(help: ArgumentHelp("The engine's address.", valueName: "url")) var url: String
         @Option(help: "Its name in logs and metrics.") var id: String?
         @Option(help: "Its share of the requests, 0...1.") var weight: Double?
-        @Option(help: "An LMCache decoder's pd_peer_init_port, one a rank, comma-separated.") var initPorts: String?
-        @Option(help: "An LMCache decoder's pd_peer_alloc_port, one a rank, comma-separated.") var allocPorts: String?
-        @OptionGroup var connection: Connection
+        @OptionGroup var receiver: CtlReceiver
+        @Option(help: "Where it publishes KV events, for the policy kv-events.") var kvEvents: String?
+        @Option(help: "Where it answers replay requests.") var kvReplay: String?
+        @OptionGroup var connection: CtlConnection
 
-        func run() async throws {
-            try await connection.run(
-                .add(role: role, url: url, id: id, weight: weight, initPorts: initPorts, allocPorts: allocPorts))
+        func request() throws -> AdminRequestLine {
+            try .add(
+                role: role, url: url, id: id, weight: weight, initPorts: receiver.initPorts,
+                allocPorts: receiver.allocPorts, kvEvents: kvEvents, kvReplay: kvReplay)
         }
     }
 
-    struct Remove: AsyncParsableCommand {
+    struct Remove: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Drain a backend, then remove it.")
-        @Argument(help: "The backend's id.") var id: String
-        @OptionGroup var draining: Draining
-        @OptionGroup var connection: Connection
-        func run() async throws {
-            try await connection.run(.remove(id, wait: draining.wait, isForced: draining.force))
+        @OptionGroup var target: CtlTarget
+        @OptionGroup var draining: CtlDraining
+        @OptionGroup var connection: CtlConnection
+        func request() throws -> AdminRequestLine {
+            try .remove(target.id, wait: draining.wait, isForced: draining.force)
         }
     }
 
-    struct Drain: AsyncParsableCommand {
+    struct Drain: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Give a backend no new requests.")
-        @Argument(help: "The backend's id.") var id: String
-        @OptionGroup var draining: Draining
-        @OptionGroup var connection: Connection
-        func run() async throws {
-            try await connection.run(.drain(id, wait: draining.wait, isForced: draining.force))
+        @OptionGroup var target: CtlTarget
+        @OptionGroup var draining: CtlDraining
+        @OptionGroup var connection: CtlConnection
+        func request() throws -> AdminRequestLine {
+            try .drain(target.id, wait: draining.wait, isForced: draining.force)
         }
     }
 
-    struct Resume: AsyncParsableCommand {
+    struct Resume: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Take a drain back.")
-        @Argument(help: "The backend's id.") var id: String
-        @OptionGroup var connection: Connection
-        func run() async throws { try await connection.run(.resume(id)) }
+        @OptionGroup var target: CtlTarget
+        @OptionGroup var connection: CtlConnection
+        func request() -> AdminRequestLine { .resume(target.id) }
     }
 
-    struct Weight: AsyncParsableCommand {
+    struct Weight: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Set a backend's share of the requests.")
-        @Argument(help: "The backend's id.") var id: String
+        @OptionGroup var target: CtlTarget
         @Argument(help: "0...1; 1 is a full share.") var weight: Double
-        @OptionGroup var connection: Connection
-        func run() async throws { try await connection.run(.weight(id, weight)) }
+        @OptionGroup var connection: CtlConnection
+        func request() -> AdminRequestLine { .weight(target.id, weight) }
     }
 
-    struct Role: AsyncParsableCommand {
+    struct Role: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Give a backend the other role, once it is drained.")
-        @Argument(help: "The backend's id.") var id: String
+        @OptionGroup var target: CtlTarget
         @Argument(help: "prefill or decode.") var role: String
-        @OptionGroup var draining: Draining
-        @OptionGroup var connection: Connection
-        func run() async throws {
-            try await connection.run(.role(id, role, wait: draining.wait, isForced: draining.force))
+        @OptionGroup var receiver: CtlReceiver
+        @OptionGroup var draining: CtlDraining
+        @OptionGroup var connection: CtlConnection
+
+        func request() throws -> AdminRequestLine {
+            try .role(
+                target.id, role, initPorts: receiver.initPorts, allocPorts: receiver.allocPorts, wait: draining.wait,
+                isForced: draining.force)
         }
     }
 
-    struct Reload: AsyncParsableCommand {
+    struct Reload: CtlRequest {
         static let configuration = CommandConfiguration(abstract: "Take the deployment file over.")
-        @OptionGroup var connection: Connection
-        func run() async throws { try await connection.run(.reload) }
+        @OptionGroup var connection: CtlConnection
+        func request() -> AdminRequestLine { .reload }
     }
 }

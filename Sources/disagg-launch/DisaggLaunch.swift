@@ -45,7 +45,8 @@ struct DisaggLaunch: AsyncParsableCommand {
             Glibc.exit(error.exitStatus)
         } catch {
             guard exitCode(for: error) == .success else {
-                Terminal.writeError("\(fullMessage(for: error))\n")
+                let message = fullMessage(for: error)
+                Terminal.writeError(message.hasPrefix("Error:") ? "e\(message.dropFirst())\n" : "\(message)\n")
                 Glibc.exit(2)
             }
             exit(withError: error)

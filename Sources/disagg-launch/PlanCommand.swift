@@ -23,6 +23,9 @@ struct PlanCommand: AsyncParsableCommand {
     @OptionGroup(title: "ENGINE OPTIONS")
     var engine: EngineOptions
 
+    @OptionGroup(title: "LOAD OPTIONS")
+    var load: LoadOptions
+
     @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …")
     var gpu: String?
     @Option(help: "GPUs there are.")
@@ -40,34 +43,14 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "GPUs that may be used, by index or UUID, separated by commas.")
     var devices: String?
 
-    @Option(help: ArgumentHelp("Prompt tokens: 7500, 1000-2000, or 1155~0.8 (mean~variation).", valueName: "tokens"))
-    var isl: String?
-    @Option(help: ArgumentHelp("Answer tokens, in the same forms.", valueName: "tokens"))
-    var osl: String?
-    @Option(help: "Requests a second that are needed.")
-    var rate: Double?
-    @Option(help: "Shape of the gaps between arrivals: poisson, even, or a number (below 1 for bursts).")
-    var burstiness = "poisson"
-    @Option(help: "A trace in place of lengths and arrivals: JSON lines, a JSON list, or CSV.")
-    var trace: String?
-    @Option(help: "Objectives.")
-    var slo = "ttft=1000ms,tpot=50ms"
     @Option(help: "Share of requests that must keep them, in percent.")
     var percentile = 90
-    @Option(help: "The hand-off.")
-    var handoff = "lmcache"
-    @Option(name: .customLong("first-token"), help: "Who samples the first token under lmcache: prefill or decode.")
-    var firstToken = "decode"
-    @Option(name: .customLong("gpu-memory-utilization"), help: "Share of the GPU's memory that an engine may take.")
-    var utilization = 0.9
     @Option(name: .customLong("max-tensor-parallel"), help: "Largest engine that is tried, in GPUs.")
     var maximumTensorParallel = 8
     @Option(help: "US dollars for a GPU and hour. Default: a rough rental price.")
     var price: Double?
     @Option(name: .customLong("network-gbps"), help: "Network of one GPU, in gigabits a second.")
     var network = 200.0
-    @Option(help: "Seed of arrivals and lengths.")
-    var seed: UInt64 = 0
 
     @Option(help: "table, json, yaml (the deployment file), svg or html.")
     var format = "table"
@@ -89,20 +72,11 @@ struct PlanCommand: AsyncParsableCommand {
         }
         if question.inventory.isEmpty, gpu == nil { throw CommandError("give --gpu and --gpus, or --inventory") }
         question.selectors = devices?.split(separator: ",").map(String.init) ?? []
-        question.input = isl
-        question.output = osl
-        question.rate = rate
-        question.burstiness = burstiness
-        question.trace = try trace.map { path throws(CommandError) in (path, try HostFiles.text(path)) }
-        question.objectives = slo
-        question.percentile = percentile
-        question.handoff = handoff
-        question.firstToken = firstToken
-        question.utilization = utilization
+        try load.describe(&question.load)
+        question.load.percentile = percentile
         question.maximumTensorParallel = maximumTensorParallel
         question.dollarsPerHour = price
         question.network = network / 8
-        question.seed = seed
         let result = PlanSearch(try question.request()).run()
         if let deployment, let yaml = PlanDeployment.yaml(result) { try HostFiles.write(yaml, to: deployment) }
         if let plot {

@@ -32,6 +32,9 @@ struct PredictCommand: ParsableCommand {
     @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …")
     var gpu: String
 
+    @OptionGroup(title: "LOAD OPTIONS")
+    var load: LoadOptions
+
     @Option(name: .customLong("prefill-tokens"), help: "Length of one prompt.")
     var prefillTokens: Int?
     @Option(name: .customLong("decode-batch"), help: "Requests that run at once.")
@@ -39,33 +42,14 @@ struct PredictCommand: ParsableCommand {
     @Option(name: .customLong("context-tokens"), help: "KV tokens of each of them.")
     var contextTokens: Int?
 
-    @Option(help: ArgumentHelp("Prompt tokens: 7500, 1000-2000, or 1155~0.8 (mean~variation).", valueName: "tokens"))
-    var isl: String?
-    @Option(help: ArgumentHelp("Answer tokens, in the same forms.", valueName: "tokens"))
-    var osl: String?
-    @Option(help: "Requests a second.")
-    var rate: Double?
-    @Option(help: "Shape of the gaps between arrivals: even, or 1 for a Poisson process, below 1 for bursts.")
-    var burstiness = "even"
     @Option(help: "Prefill engines; 0 for engines that do both.")
     var prefill = 1
     @Option(help: "Decode engines.")
     var decode = 1
-    @Option(help: "The hand-off: \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var handoff = "lmcache"
-    @Option(name: .customLong("first-token"), help: "Who samples the first token under lmcache: prefill or decode.")
-    var firstToken = "prefill"
-    @Option(help: "Objectives that goodput counts: ttft=500ms,tpot=50ms.")
-    var slo: String?
     @Option(help: "Requests to simulate.")
     var requests = 2000
-    @Option(help: "Seed of arrivals and lengths.")
-    var seed: UInt64 = 0
-
     @Flag(name: .customLong("kv-capacity"), help: "Tokens of KV cache.")
     var kvCapacity = false
-    @Option(name: .customLong("gpu-memory-utilization"), help: "Share of the GPU's memory that the engine may take.")
-    var utilization = 0.9
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -75,18 +59,10 @@ struct PredictCommand: ParsableCommand {
         question.decodeBatch = decodeBatch
         question.contextTokens = contextTokens
         question.asksCapacity = kvCapacity
-        question.utilization = utilization
-        question.input = isl
-        question.output = osl
-        question.rate = rate
-        question.burstiness = burstiness
         question.prefills = prefill
         question.decodes = decode
-        question.handoff = handoff
-        question.firstToken = firstToken
-        question.objectives = slo
         question.requests = requests
-        question.seed = seed
+        try load.describe(&question.load)
         Terminal.write(try question.answer(asJSON: json))
     }
 }

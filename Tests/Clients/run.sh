@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs public clients against deployments of simulated engines.
 #
-# usage: Tests/Clients/run.sh [--all | --bench] [--url URL] [PRESET ...]
+# usage: Tests/Clients/run.sh [--all | --bench | --agree] [--url URL] [PRESET ...]
 #   (nothing)    the openai client against `1p1d` and `xp1d`, while pyzmq and msgspec send notifications of all kinds
 #   --bench      the load of LMCache's example with aiperf against `1p1d`: 30 requests, 7500 tokens in, 200 out,
 #                one request a second
-#   --all        both, and the openai client against `xpyd` and every hand-off
+#   --agree      aiperf and `disagg bench` one after the other, 200 requests at 2 a second and 400 at 4, against the same
+#                deployment: their means of TTFT and ITL and their throughput must be within 3 %
+#   --all        the first two, and the openai client against `xpyd` and every hand-off
 #   --url URL    use the deployment that runs at URL instead of starting one; nothing is sent to its notification port
 #   PRESET       use these presets or deployment files; they must use the presets' ports
 #
@@ -16,6 +18,7 @@ root=$(cd -P "$here/../.." && pwd)
 
 clients=1
 bench=
+agree=
 handoffs=
 url=
 presets=()
@@ -29,13 +32,17 @@ while [ $# -gt 0 ]; do
             bench=1
             clients=
             ;;
+        --agree)
+            agree=1
+            clients=
+            ;;
         --url)
             [ $# -gt 1 ] || { echo "run.sh: --url needs a value" >&2; exit 2; }
             shift
             url=${1%/}
             ;;
         -h | --help)
-            sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         -*)
@@ -181,8 +188,8 @@ variant() {
     "$root/disagg" preset 1p1d | sed -e "s/^handoff: .*/handoff: $1/" -e "s/^firstToken: .*/${2:+firstToken: $2}/" >"$3"
 }
 
-run_bench() {
-    local base=$1 environment=$2 model artifacts=$work/aiperf
+run_aiperf() { # URL ENVIRONMENT RATE REQUESTS ARTIFACTS
+    local base=$1 environment=$2 artifacts=$5 model
     model=$("$environment/bin/python" -c 'import json, sys, urllib.request
 print(json.load(urllib.request.urlopen(sys.argv[1] + "/v1/models"))["data"][0]["id"])' "$base")
     "$environment/bin/python" "$here/tokenizer.py" "$work/hf" 2>/dev/null
@@ -191,7 +198,7 @@ print(json.load(urllib.request.urlopen(sys.argv[1] + "/v1/models"))["data"][0]["
         --endpoint-type completions --streaming --use-legacy-max-tokens --extra-inputs ignore_eos:true
         --synthetic-input-tokens-mean 7500 --synthetic-input-tokens-stddev 0
         --output-tokens-mean 200 --output-tokens-stddev 0
-        --request-rate 1 --request-rate-mode constant --request-count 30 --random-seed 1
+        --request-rate "$3" --request-rate-mode constant --request-count "$4" --random-seed 1
         --tokenizer local/words --use-server-token-count --no-server-metrics --ui none --artifact-dir "$artifacts"
     )
     # Nothing may be downloaded now.
@@ -201,9 +208,27 @@ print(json.load(urllib.request.urlopen(sys.argv[1] + "/v1/models"))["data"][0]["
         echo "run.sh: aiperf failed" >&2
         return 1
     }
-    cat "$artifacts"/*console.txt
-    "$environment/bin/python" "$here/check_bench.py" "$artifacts/profile_export_aiperf.json" 30 7500 200
-    echo "benchmark: 30 of 30 requests, 7500 tokens in, 200 tokens out, against $base"
+    "$environment/bin/python" "$here/check_bench.py" "$artifacts/profile_export_aiperf.json" "$4" 7500 200
+}
+
+run_bench() { # URL ENVIRONMENT
+    run_aiperf "$1" "$2" 1 30 "$work/aiperf"
+    cat "$work/aiperf"/*console.txt
+    echo "benchmark: 30 of 30 requests, 7500 tokens in, 200 tokens out, against $1"
+}
+
+run_agreement() { # URL ENVIRONMENT
+    local rate requests status=0
+    for rate in 2:200 4:400; do
+        requests=${rate#*:}
+        rate=${rate%:*}
+        run_aiperf "$1" "$2" "$rate" "$requests" "$work/aiperf-$rate"
+        "$root/disagg" bench "$1" --rate "$rate" --burstiness inf --requests "$requests" --input-tokens 7500 \
+            --output-tokens 200 --check --format json --output "$work/bench-$rate.json"
+        "$2/bin/python" "$here/check_bench.py" --agree "$rate a second" \
+            "$work/aiperf-$rate/profile_export_aiperf.json" "$work/bench-$rate.json" || status=1
+    done
+    return $status
 }
 
 python=
@@ -211,7 +236,7 @@ if [ -n "$clients" ]; then
     client_environment=$(environment requirements.txt)
     python=$client_environment/bin/python
 fi
-if [ -n "$bench" ]; then
+if [ -n "$bench$agree" ]; then
     bench_environment=$(environment requirements-bench.txt)
     [ -n "$python" ] || python=$bench_environment/bin/python
 fi
@@ -219,6 +244,7 @@ fi
 if [ -n "$url" ]; then
     [ -z "$clients" ] || run_openai "$url"
     [ -z "$bench" ] || run_bench "$url" "$bench_environment"
+    [ -z "$agree" ] || run_agreement "$url" "$bench_environment"
     exit 0
 fi
 
@@ -252,6 +278,15 @@ if [ -n "$bench" ]; then
     echo "== the load of LMCache's example against $target"
     start "$target"
     run_bench http://127.0.0.1:9000 "$bench_environment"
+    check_ledgers
+    stop
+fi
+
+if [ -n "$agree" ]; then
+    target=${presets[0]:-1p1d}
+    echo "== aiperf beside disagg bench against $target"
+    start "$target"
+    run_agreement http://127.0.0.1:9000 "$bench_environment"
     check_ledgers
     stop
 fi

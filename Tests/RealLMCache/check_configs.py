@@ -235,7 +235,7 @@ def check_engine(process, job):
     if not (config.enable_pd if modern else config.enable_nixl):
         raise AssertionError("PD is off after loading")
     role = config.pd_role if modern else config.nixl_role
-    if role != ("sender" if process["role"] == "prefill" else "receiver"):
+    if role not in (("sender", "both") if process["role"] == "prefill" else ("receiver",)):
         raise AssertionError(f"role {role} for {process['name']}")
     chunk = job["chunkBytes"]
     buffer = config.pd_buffer_size if modern else config.nixl_buffer_size
@@ -266,6 +266,8 @@ def check_engine(process, job):
                 told = (job["decoders"][process["name"]][0][rank], job["decoders"][process["name"]][1][rank])
                 if own != told:
                     raise AssertionError(f"rank {rank} binds {own}, the proxy tells {told}")
+            if modern and process["role"] == "prefill" and role == "both" and not (result.peer_query_port and config.pd_bidirectional):
+                raise AssertionError("asks no decode engine")
             if modern and process["role"] == "prefill":
                 if f"{result.proxy_host}:{result.proxy_port}" != job["notify"]:
                     raise AssertionError(f"notifies {result.proxy_host}:{result.proxy_port}, the proxy listens on {job['notify']}")

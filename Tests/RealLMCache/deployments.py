@@ -52,6 +52,7 @@ def deployments():
                ["cpuTier: 20GiB", "diskTierPath: /mnt/kv/", "diskTier: 100GiB", "remoteStore: redis://cache:6379"], [])
     if ASYNC:
         yield "sync-backend", "Qwen/Qwen3-32B", group(1, 2), group(2, 2), ["backend: sync"], []
+        yield ("sync-both", "Qwen/Qwen3-32B", group(2, 2), group(1, 2, extra=", queryPort: 7600"), ["backend: sync"], [])
         yield ("sync-mla", "deepseek-ai/DeepSeek-R1", group(1, 8), group(1, 8), ["backend: sync", "allocationTimeout: 2500ms"], [])
 
 

@@ -24,6 +24,8 @@ package final class BackendMeter: Sendable {
     private let timePerTokenBits = Atomic<UInt64>(0)
     private let runningAtThatTime = Atomic<UInt64>(0)
     private let speedBits = Atomic<UInt64>(0)
+    private let paceObservations = Atomic<Int>(0)
+    private let lastObserved = Atomic<UInt64>(0)
     private let speed = NIOLockedValueBox(ThroughputMeter())
     /// What the engine said last: when (`UInt64.max` where never), and each number (-1 and NaN where it did not tell). A
     /// reader may see some of a newer report, which is as good.
@@ -46,6 +48,8 @@ package final class BackendMeter: Sendable {
     }
 
     private static let noTrial = -1
+    /// Streams that must have ended before a decoder's pace is told.
+    private static let leastObservations = 2
     /// A share of the full weight that a recovered backend begins with.
     private static let firstShare = 0.1
 
@@ -178,6 +182,7 @@ package final class BackendMeter: Sendable {
 
     /// A prefill ended; `tokens` is 0 where it failed.
     package func prefillEnded(tokens: Int, at now: UInt64) {
+        lastObserved.store(now, ordering: .relaxed)
         let value = speed.withLockedValue { meter -> Double? in
             meter.ended(tokens: tokens, at: now)
             return meter.tokensPerSecond
@@ -187,18 +192,41 @@ package final class BackendMeter: Sendable {
 
     /// Seconds between two tokens of a stream, and the number of requests that ran then; nil until observed.
     package var timePerToken: (seconds: Double, running: Double)? {
+        guard paceObservations.load(ordering: .relaxed) > Self.leastObservations else { return nil }
         let value = Double(bitPattern: timePerTokenBits.load(ordering: .relaxed))
         return value > 0 ? (value, Double(bitPattern: runningAtThatTime.load(ordering: .relaxed))) : nil
     }
 
     /// A stream ended: takes its mean time between tokens into the moving average.
-    package func observe(timePerToken seconds: Double, running: Int) {
+    ///
+    /// The first stream does not count, it meets a cold engine, and one is not enough to be judged by.
+    package func observe(timePerToken seconds: Double, running: Int, at now: UInt64) {
         guard seconds > 0, seconds.isFinite else { return }
+        lastObserved.store(now, ordering: .relaxed)
+        let number = paceObservations.wrappingAdd(1, ordering: .relaxed).newValue - 1
+        guard number > 0 else { return }
         // Two loops that write at once lose one observation: no harm.
-        let old = timePerToken ?? (seconds, Double(running))
-        let share = 0.1
-        timePerTokenBits.store((old.seconds + share * (seconds - old.seconds)).bitPattern, ordering: .relaxed)
-        runningAtThatTime.store((old.running + share * (Double(running) - old.running)).bitPattern, ordering: .relaxed)
+        let share = max(0.1, 1 / Double(number))
+        let old = Double(bitPattern: timePerTokenBits.load(ordering: .relaxed))
+        let oldRunning = Double(bitPattern: runningAtThatTime.load(ordering: .relaxed))
+        timePerTokenBits.store((old + share * (seconds - old)).bitPattern, ordering: .relaxed)
+        runningAtThatTime.store((oldRunning + share * (Double(running) - oldRunning)).bitPattern, ordering: .relaxed)
+    }
+
+    /// Observations older than this say nothing any more, in nanoseconds.
+    private static let observationLifetime: UInt64 = 30_000_000_000
+
+    /// Forgets how fast the engine was where nothing was observed for long: an engine that is avoided for its speed would
+    /// never be seen to have recovered.
+    package func forgetOldObservations(at now: UInt64) {
+        let last = lastObserved.load(ordering: .relaxed)
+        guard last > 0, now > last, now - last > Self.observationLifetime, inFlight == 0 else { return }
+        lastObserved.store(0, ordering: .relaxed)
+        speed.withLockedValue { $0 = ThroughputMeter() }
+        speedBits.store(0, ordering: .relaxed)
+        timePerTokenBits.store(0, ordering: .relaxed)
+        runningAtThatTime.store(0, ordering: .relaxed)
+        paceObservations.store(0, ordering: .relaxed)
     }
 
     /// What the engine itself said last; nil where it never did.
@@ -225,9 +253,12 @@ package final class BackendMeter: Sendable {
     }
 
     /// Takes in what the engine says of itself.
-    package func report(_ load: EngineLoad) {
+    ///
+    /// - Parameter seen: requests of this proxy that it may have counted in, for they were open at some moment since it was
+    ///   asked; without them one that ended meanwhile would be taken for another router's.
+    package func report(_ load: EngineLoad, seen: Int = 0) {
         // Compared at once: against a later number of open requests, an old one would tell of requests that never were.
-        let foreign = max(0, (load.running ?? 0) + (load.waiting ?? 0) - inFlight)
+        let foreign = max(0, (load.running ?? 0) + (load.waiting ?? 0) - max(inFlight, seen))
         loadRunning.store(load.running.map { max(0, $0) } ?? -1, ordering: .relaxed)
         loadWaiting.store(load.waiting.map { max(0, $0) } ?? -1, ordering: .relaxed)
         loadForeign.store(foreign, ordering: .relaxed)

@@ -24,4 +24,7 @@ package struct EngineLoad: Sendable, Hashable {
     /// Whether it still counts.
     @inline(__always)
     package func isFresh(at now: UInt64) -> Bool { now < time || now - time <= Self.maximumAge }
+
+    /// How old it is, in seconds.
+    package func age(at now: UInt64) -> Double { now > time ? Double(now - time) / 1e9 : 0 }
 }

@@ -32,6 +32,13 @@ public final class KVEventsPolicy: LoadBalancingPolicy {
         return chosen
     }
 
+    /// Tokens of a prompt of token ids that an engine says it holds; nil where it says nothing.
+    package func heldTokens(_ request: RequestFacts, serial: Int) -> Int? {
+        guard !request.tokenIDs.isEmpty else { return nil }
+        var keys: (blockSize: Int, keys: [UInt64]) = (0, [])
+        return events.heldTokens(request, serial: serial, keys: &keys)
+    }
+
     /// What the engines hold; of those that say nothing, what is guessed.
     private func exact(_ candidates: Candidates, _ request: RequestFacts, _ guess: PrefixMatch) -> PrefixMatch {
         var match = PrefixMatch()

@@ -3,7 +3,8 @@
 /// The cost of a pair is a time in seconds:
 ///
 /// ```
-/// prefill   (tokens queued at P + tokens of the prompt that P has not cached) / P's tokens in a second
+/// prefill   (tokens queued at P + tokens of the prompt that P has not cached) / P's tokens in a second,
+///           less what a cached prefix is worth beyond the time that it saves now
 /// transfer  prompt tokens x seconds for a token, within a topology group or across
 /// decode    expected tokens x (time for a token with this request there + what it adds for each that runs there),
 ///           times the pressure of D's KV cache, plus the wait behind requests that wait in D
@@ -19,6 +20,10 @@ public final class PairCostPolicy: PairBalancingPolicy {
 
     /// Topology groups that are told apart; more of them count as the last.
     package static let maximumGroups = 8
+
+    /// What a request that is open at P counts in tokens beside its own: more than the fixed part of a prefill (512), so that
+    /// of two queues of equal length in tokens the one with fewer, longer prompts is taken. Who waits there is fewer.
+    static let queuedRequestTokens = 800
 
     private let tunables: PairCostTunables
     package let index: PrefixIndex

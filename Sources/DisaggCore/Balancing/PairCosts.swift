@@ -4,6 +4,8 @@ struct PrefillCost {
     private let match: PrefixMatch
     private let typicalSpeed: Double
     private let now: UInt64
+    /// Seconds that a cached token is worth beyond those of computing it.
+    private let secondsPerCachedToken: Double
 
     init(_ request: RequestFacts, _ match: PrefixMatch, _ candidates: Candidates, _ tunables: PairCostTunables) {
         promptTokens = request.promptTokens
@@ -11,17 +13,22 @@ struct PrefillCost {
         now = candidates.now
         // What a backend without observations is taken for: the mean of the others, so that a new one is tried, not flooded.
         typicalSpeed = candidates.mean { $0.tokensPerSecond } ?? tunables.tokensPerSecond
+        secondsPerCachedToken = (tunables.cachedTokenWorth - 1) / typicalSpeed
     }
 
     @inline(__always)
     func seconds(_ meter: BackendMeter) -> Double {
         let fixed = ThroughputMeter.requestTokens
-        let own = max(0, promptTokens - match.tokens(serial: meter.serial)) + fixed
+        let cached = match.tokens(serial: meter.serial)
+        let own = max(0, promptTokens - cached) + fixed
         // Other routers' requests are seen only in the engine's own numbers; they are taken to be like this one.
         let foreign = meter.freshLoad(at: now)?.foreign ?? 0
-        let queued = meter.queuedTokens + meter.inFlight * fixed + foreign * (promptTokens + fixed)
+        let queued =
+            meter.queuedTokens + meter.inFlight * PairCostPolicy.queuedRequestTokens + foreign * (promptTokens + fixed)
         let speed = ObservedMean.significant(meter.tokensPerSecond ?? typicalSpeed, from: typicalSpeed)
-        return Double(own + queued) / (speed * meter.share(at: now))
+        // Computed elsewhere, the prefix would take room in two caches, and the next turn find it in either.
+        let worth = secondsPerCachedToken * Double(min(cached, promptTokens))
+        return Double(own + queued) / (speed * meter.share(at: now)) - worth
     }
 }
 

@@ -13,6 +13,8 @@ final class BenchExchange {
     var wasRetried = false
     /// Tokens that the answer was asked for; 0 where it is none.
     var wantedTokens = 0
+    /// Tokens that the prompt is meant to have; nil where nobody knows.
+    var promptTokens: Int?
     /// It must be over within this time, in nanoseconds, whatever the settings allow a generation.
     var maximumTime = Int.max
     /// Called once with what is wrong, nil where nothing is.

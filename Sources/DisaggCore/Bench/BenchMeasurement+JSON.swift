@@ -26,6 +26,7 @@ extension BenchMeasurement {
             ("total_tokens_per_second", BenchFormat.fixed(totalTokensPerSecond, 4)),
             ("peak_output_tokens_per_second", "\(tally.timeline.peakTokensPerSecond)"),
             ("output_tokens", "\(tally.outputTokens)"), ("prompt_tokens", "\(tally.promptTokens)"),
+            ("wrong_prompts", "\(tally.wrongPrompts)"), ("counted_answers", "\(countedAnswers)"),
             ("bytes_sent", "\(tally.sentBytes)"), ("bytes_received", "\(tally.receivedBytes)"),
             ("connections", "\(tally.connections)"),
         ]

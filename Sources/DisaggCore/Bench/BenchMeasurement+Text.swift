@@ -100,13 +100,18 @@ extension BenchMeasurement {
                 "answers had \(BenchFormat.fixed(Double(tally.outputTokens) / count, 1)) tokens on average, "
                     + "\(BenchFormat.fixed(Double(tally.wantedTokens) / count, 1)) were asked for")
         }
-        if settings.dataset.kind == .random, settings.promptBytes == nil, settings.rangeRatio == 0, tally.succeeded > 0,
-            tally.promptTokens > 0, tally.promptTokens != settings.inputTokens * tally.succeeded
-        {
-            let mean = Double(tally.promptTokens) / Double(tally.succeeded)
+        if tally.wrongPrompts > 0 {
+            let count = Double(tally.succeeded)
             notes.append(
-                "prompts had \(BenchFormat.fixed(mean, 1)) tokens on average by the server's count, \(settings.inputTokens) "
-                    + "were meant")
+                "\(tally.wrongPrompts) prompts have another length by the server's count: "
+                    + "\(BenchFormat.fixed(Double(tally.promptTokens) / count, 1)) tokens on average, "
+                    + "\(BenchFormat.fixed(Double(tally.wantedPromptTokens) / count, 1)) were meant")
+        }
+        if hasEstimatedAnswers {
+            notes.append(
+                "answers' lengths are estimated from the file's text, four bytes a token"
+                    + (countedAnswers > 0
+                        ? ", but for \(countedAnswers)" : ": the server was not asked, or has no /tokenize"))
         }
         return notes
     }

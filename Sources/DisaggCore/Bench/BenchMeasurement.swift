@@ -25,6 +25,13 @@ package struct BenchMeasurement: Sendable {
 
     /// Whether the server has confirmed the prompts' lengths, or they are token ids.
     package var hasExactPrompts = false
+    /// Answers of a file whose length the server has counted.
+    package var countedAnswers = 0
+    /// Whether some of the answers that were asked for have an estimated length.
+    package var hasEstimatedAnswers: Bool {
+        let drawn = min(settings.warmup + tally.started, settings.dataset.items.count)
+        return settings.dataset.kind == .sharegpt && countedAnswers < drawn
+    }
     /// How prompts were written in the end.
     package var promptForm = PromptForm.words
 

@@ -63,14 +63,23 @@ struct BenchRequestWriter {
         let prompt =
             settings.endpoint == .chat
             ? #""messages":[{"role":"user","content":\#(content)}]"# : #""prompt":\#(content)"#
-        let body = #"{"model":\#(JSONString.encode(model)),\#(prompt)}"#
-        return ByteBuffer(
+        return countRequest(settings, body: #"{"model":\#(JSONString.encode(model)),\#(prompt)}"#)
+    }
+
+    /// The question how many tokens a text has by itself.
+    static func countRequest(_ settings: BenchSettings, model: String, answer: String) -> ByteBuffer {
+        let text = #""prompt":\#(JSONString.encode(answer)),"add_special_tokens":false"#
+        return countRequest(settings, body: #"{"model":\#(JSONString.encode(model)),\#(text)}"#)
+    }
+
+    private static func countRequest(_ settings: BenchSettings, body: String) -> ByteBuffer {
+        ByteBuffer(
             string: "POST \(settings.target.pathPrefix)/tokenize HTTP/1.1\r\n\(fields(settings))"
                 + "content-type: application/json\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)")
     }
 
-    /// The next request, and how many tokens it asks for.
-    mutating func next() -> (request: ByteBuffer, outputTokens: Int) {
+    /// The next request, and what it is.
+    mutating func next() -> (request: ByteBuffer, item: BenchItem) {
         let item = workload.draw()
         let prompt = promptText(item.prompt)
         let tokens = Array("\(item.outputTokens)".utf8)
@@ -80,7 +89,7 @@ struct BenchRequestWriter {
         buffer.writeBytes(head)
         buffer.writeString("\(length)\r\n\r\n")
         for part in [bodyStart, prompt, beforeTokens, tokens, bodyEnd] { buffer.writeBytes(part) }
-        return (buffer, item.outputTokens)
+        return (buffer, item)
     }
 
     /// The prompt as JSON: a string, or a list of ids.

@@ -2,6 +2,9 @@ internal import NIOCore
 
 /// What a session asks the server before it sends load: its model, and what words are worth in tokens.
 extension BenchSession {
+    /// Answers of a file that are counted where only the time ends a run: a few seconds at a real server.
+    private static let maximumCounted = 5000
+
     func askForModel() {
         ask(BenchRequestWriter.modelsRequest(settings)) { [self] exchange, fault in
             switch fault {
@@ -22,6 +25,11 @@ extension BenchSession {
 
     /// Settles how prompts are written.
     func calibrate(_ model: String) {
+        if settings.dataset.kind == .sharegpt, settings.promptForm != .words {
+            // Without a number of requests nobody knows how many are needed.
+            let count = settings.requests.map { $0 + settings.warmup } ?? Self.maximumCounted
+            return countAnswers(BenchWorkload(settings).upcoming(count), model)
+        }
         // Text of a file is sent as it is, and bytes need no tokens.
         let needsTokens = settings.promptBytes == nil && settings.dataset.kind != .sharegpt
         let ids: PromptVocabulary? = settings.endpoint == .completions ? .ids : nil
@@ -37,11 +45,28 @@ extension BenchSession {
         case .count(let text):
             ask(BenchRequestWriter.countRequest(settings, model: model, text: text)) { [self] exchange, fault in
                 var calibration = calibration
-                let answer = fault == nil ? try? JSONView(parsing: exchange.answer.body) : nil
-                let count = answer?["count"]?.int ?? answer?["tokens"]?.elements.count
-                follow(calibration.take(count), of: calibration, model: model)
+                follow(calibration.take(Self.count(exchange, fault)), of: calibration, model: model)
             }
         }
+    }
+
+    /// Asks how long a file's answers are, one after the other, until the server does not tell.
+    private func countAnswers(_ left: ArraySlice<Int>, _ model: String) {
+        guard let index = left.first, let text = settings.dataset.items[index].answer else {
+            return begin(model, .unchecked)
+        }
+        ask(BenchRequestWriter.countRequest(settings, model: model, answer: text)) { [self] exchange, fault in
+            guard let count = Self.count(exchange, fault) else { return begin(model, .unchecked) }
+            settings.dataset.items[index].outputTokens = max(1, count)
+            countedAnswers += 1
+            countAnswers(left.dropFirst(), model)
+        }
+    }
+
+    /// What a server says to the question for a number of tokens; nil where it says nothing.
+    private static func count(_ exchange: BenchExchange, _ fault: AnswerReader.Fault?) -> Int? {
+        let answer = fault == nil ? try? JSONView(parsing: exchange.answer.body) : nil
+        return answer?["count"]?.int ?? answer?["tokens"]?.elements.count
     }
 
     private func ask(_ request: ByteBuffer, _ completion: @escaping (BenchExchange, AnswerReader.Fault?) -> Void) {

@@ -18,7 +18,7 @@ final class BenchSession {
     static let maximumConnecting = 256
     static let connectTimeout = TimeAmount.seconds(10)
 
-    let settings: BenchSettings
+    var settings: BenchSettings
     let reactor: Reactor
     let control: BenchControl
     var tally = BenchTally()
@@ -29,6 +29,8 @@ final class BenchSession {
     private var writer: BenchRequestWriter?
     private var model = ""
     private var vocabulary = PromptVocabulary.unchecked
+    /// Answers whose length the server has counted.
+    var countedAnswers = 0
     var idle: [BenchConnection] = []
     var all: [ObjectIdentifier: BenchConnection] = [:]
     var active: [ObjectIdentifier: BenchExchange] = [:]
@@ -102,6 +104,7 @@ final class BenchSession {
         var measurement = BenchMeasurement(
             settings: settings, model: model, tally: tally, process: control.meter?.result)
         measurement.hasExactPrompts = vocabulary.isExact
+        measurement.countedAnswers = countedAnswers
         measurement.promptForm = vocabulary.isIDs ? .ids : vocabulary.isExact ? .auto : .words
         if let before = waitBefore, let after = ProcessUsage.threadWait(), tally.nanoseconds > 0 {
             measurement.generatorWaitShare = Double(after - before) / Double(tally.nanoseconds)
@@ -157,16 +160,17 @@ final class BenchSession {
     }
 
     private func startRequest(at now: Int) {
-        guard let (request, outputTokens) = writer?.next() else { return }
+        guard let (request, item) = writer?.next() else { return }
         var demands = AnswerReader.Demands()
         demands.isStream = settings.isStream
         demands.checks = settings.checks || settings.checksOrder
         demands.checksOrder = settings.checksOrder
-        demands.tokens = settings.ignoresEnd ? outputTokens : nil
+        demands.tokens = settings.ignoresEnd ? item.outputTokens : nil
         let exchange = BenchExchange(request: request, startedAt: now, demands: demands) { [self] exchange, fault in
             counted(exchange, fault)
         }
-        exchange.wantedTokens = outputTokens
+        exchange.wantedTokens = item.outputTokens
+        exchange.promptTokens = item.promptTokens
         tally.started += 1
         if tally.startedAt == nil { tally.startedAt = now }
         send(exchange)

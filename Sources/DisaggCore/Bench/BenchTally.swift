@@ -33,6 +33,10 @@ package struct BenchTally: Sendable {
     package var outputTokens = 0
     /// Tokens of successful answers' prompts, where the engine counted them.
     package var promptTokens = 0
+    /// What prompts were meant to have, of those that the engine counted.
+    package var wantedPromptTokens = 0
+    /// Prompts of another length than was meant, by the engine's count.
+    package var wrongPrompts = 0
     package var sentBytes = 0
     package var receivedBytes = 0
     package var connections = 0
@@ -65,6 +69,10 @@ package struct BenchTally: Sendable {
         let answer = exchange.answer
         outputTokens += answer.outputTokens
         promptTokens += answer.usage?.prompt ?? 0
+        if let told = answer.usage?.prompt, let wanted = exchange.promptTokens {
+            wantedPromptTokens += wanted
+            if told != wanted { wrongPrompts += 1 }
+        }
         let whole = now - exchange.startedAt
         e2e.record(whole)
         var first: Int?

@@ -20,6 +20,9 @@ struct BenchWorkload {
         next = 0
     }
 
+    /// The places in the file of the requests that come first.
+    func upcoming(_ count: Int) -> ArraySlice<Int> { order.prefix(count) }
+
     /// The next request. A file that is used up begins anew.
     mutating func draw() -> BenchItem {
         guard !order.isEmpty else { return BenchItem(drawPrompt(), outputTokens: vary(shape.outputTokens)) }

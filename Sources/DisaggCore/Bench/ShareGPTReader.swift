@@ -1,7 +1,7 @@
 /// Reads conversations: a JSON array of `{"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}]}`.
 enum ShareGPTReader {
-    /// Bytes of English text that one token stands for, on average over the vocabularies in use. The server counts the
-    /// prompt's tokens; only the answer's length is estimated by it.
+    /// Bytes of English text that one token stands for, on average over the vocabularies in use: the length of an answer
+    /// where the server has no `/tokenize`.
     private static let bytesPerToken = 4
     /// Shorter ones are greetings and leftovers.
     private static let minimumBytes = 16
@@ -20,7 +20,7 @@ enum ShareGPTReader {
             guard turns.count >= 2, let prompt = text(of: turns[0]), let answer = text(of: turns[1]),
                 prompt.utf8.count >= minimumBytes, answer.utf8.count >= minimumBytes
             else { return nil }
-            return BenchItem(.text(prompt), outputTokens: answer.utf8.count / bytesPerToken)
+            return BenchItem(.text(prompt), outputTokens: answer.utf8.count / bytesPerToken, answer: answer)
         }
         guard !items.isEmpty else {
             throw CommandError("\(path) has no conversation with two turns of \(minimumBytes) bytes or more")

@@ -6,6 +6,8 @@
 ///   - 10.0.0.3:8200
 ///   - {url: 10.0.0.4:8200, init: [7300], alloc: [7400]}
 /// ```
+///
+/// An engine that publishes KV events may say where: `{url: …, events: 10.0.0.1:5557, replay: 10.0.0.1:5558}`.
 package struct BackendListFile: Sendable, Hashable {
     /// An engine of the list.
     package struct Entry: Sendable, Hashable {
@@ -13,6 +15,8 @@ package struct BackendListFile: Sendable, Hashable {
         package var endpoint: Endpoint
         /// An LMCache decoder's receiver ports; nil where the entry has none.
         package var receiverPorts: ReceiverPorts?
+        /// Where it publishes KV events; nil where the entry does not say.
+        package var kvEvents: KVEventAddress?
     }
 
     /// The engines in the file's order.
@@ -52,11 +56,17 @@ package struct BackendListFile: Sendable, Hashable {
         }
         var endpoint: Endpoint?
         var ports = ReceiverPorts(initPorts: [], allocPorts: [])
-        reader.members(of: node, at: path, known: ["url", "init", "alloc"]) { reader, key, node, path in
-            if key == "url" {
-                endpoint = reader.endpoint(node, at: path, ports: 1...65535)
-                return
+        var events: Endpoint?
+        var replay: Endpoint?
+        reader.members(of: node, at: path, known: ["url", "init", "alloc", "events", "replay"]) {
+            reader, key, node, path in
+            switch key {
+            case "url": endpoint = reader.endpoint(node, at: path, ports: 1...65535)
+            case "events": events = reader.endpoint(node, at: path, ports: 1...65535)
+            case "replay": replay = reader.endpoint(node, at: path, ports: 1...65535)
+            default: break
             }
+            guard key == "init" || key == "alloc" else { return }
             for element in reader.elements(of: node, at: path) ?? [] {
                 guard let port = reader.port(element.node, at: element.path) else { continue }
                 if key == "init" { ports.initPorts.append(port) } else { ports.allocPorts.append(port) }
@@ -66,6 +76,8 @@ package struct BackendListFile: Sendable, Hashable {
             reader.note("expected an engine's address under \"url\"", at: path, mark: node.mark)
             return nil
         }
-        return Entry(role: role, endpoint: endpoint, receiverPorts: ports.initPorts.isEmpty ? nil : ports)
+        return Entry(
+            role: role, endpoint: endpoint, receiverPorts: ports.initPorts.isEmpty ? nil : ports,
+            kvEvents: events.map { KVEventAddress(publishes: $0, replays: replay) })
     }
 }

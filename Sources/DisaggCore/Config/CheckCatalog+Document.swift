@@ -11,6 +11,9 @@ extension CheckCatalog {
                 + "(`check --lmcache-config P.yaml --lmcache-config D.yaml --proxy-args \"…\" --prefill-args \"…\" "
                 + "--decode-args \"…\"`). `--format json` prints one object. Status 2 means that something could not be read.",
             "",
+            "`check my.yaml --online` looks at what runs too: what engines and the proxy answer, their processes' environment, and, "
+                + "with `--log-dir` where it is not `logs`, what their logs say since the last start. It sends no generation.",
+            "",
             "Numbers under *source* are issues of LMCache where nothing else is said; file names are of LMCache 0.5.6 "
                 + "unless they begin with vllm.", "",
             "This file is written by `disagg-launch check --list`; do not edit it.",

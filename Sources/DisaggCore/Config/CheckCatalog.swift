@@ -93,8 +93,11 @@ package enum CheckCatalog {
             .pdRequired, .error, "pd_role, pd_buffer_size and pd_buffer_device are set.", why: "vLLM does not start.",
             fix: "Add the key.", source: "config.py, validate"),
         Check(
-            .pdRole, .error, "pd_role is sender or receiver (with the sync backend also both), in lower case.",
-            why: "Any other value fails later: degraded mode.", fix: "Correct it.", source: "pd_backend_async.py 242"),
+            .pdRole, .error,
+            "pd_role is sender (with the sync backend also both) on prefill and receiver on decode engines, in lower case.",
+            why:
+                "Any other value fails later: degraded mode. With both an engine binds no port: nothing can be sent to it.",
+            fix: "Correct it.", source: "pd_backend_async.py 242, pd_backend.py 236"),
         Check(
             .pdBackendMode, .error, "pd_backend_mode is async or sync.", why: "vLLM does not start.",
             fix: "Correct it, or remove the line.", source: "config.py, validate"),
@@ -105,7 +108,8 @@ package enum CheckCatalog {
             .pdChannel, .error, "transfer_channel is nixl, in lower case.", why: "Degraded mode.",
             fix: "Set transfer_channel: nixl.", source: "transfer_channel/__init__.py"),
         Check(
-            .pdReceiverAddress, .error, "A receiver has pd_peer_host, pd_peer_init_port and pd_peer_alloc_port.",
+            .pdReceiverAddress, .error,
+            "A receiver, and a sender with pd_role both, has pd_peer_host, pd_peer_init_port and pd_peer_alloc_port.",
             why: "Degraded mode.", fix: "Add the keys; one port a rank.", source: "pd_backend_async.py 249"),
         Check(
             .pdProxyAddress, .error, "A sender has pd_proxy_host and pd_proxy_port.",

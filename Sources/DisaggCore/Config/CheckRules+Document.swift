@@ -35,7 +35,7 @@ extension CheckRules {
         switch document.text("pd_role") {
         case "sender": checkSender(engine, document, isSync: isSync)
         case "receiver": checkReceiver(engine, document)
-        case "both" where isSync: checkReceiver(engine, document)
+        case "both" where isSync: checkBoth(engine, document)
         case let role?: find(.pdRole, place(engine, "pd_role"), "pd_role is \"\(role)\"")
         case nil: break
         }
@@ -81,9 +81,16 @@ extension CheckRules {
     private mutating func checkRoleFits(_ engine: CheckedSet.Engine, _ role: String?) {
         guard let role, let wanted = engine.role else { return }
         let expected = wanted == .prefill ? "sender" : "receiver"
-        if role != expected, role != "both", ["sender", "receiver"].contains(role) {
+        if role != expected, !(role == "both" && wanted == .prefill), ["sender", "receiver", "both"].contains(role) {
             find(.pdRole, place(engine, "pd_role"), "a \(wanted.rawValue) engine is a \(expected), got \(role)")
         }
+    }
+
+    /// A prefill engine that sends, and asks decode engines what they hold. It binds nothing, so nobody can send to it.
+    private mutating func checkBoth(_ engine: CheckedSet.Engine, _ document: LMCacheDocument) {
+        checkSender(engine, document, isSync: true)
+        checkPeer(engine, document)
+        checkPortCount(engine, document, ["pd_peer_query_port"])
     }
 
     private mutating func checkSender(_ engine: CheckedSet.Engine, _ document: LMCacheDocument, isSync: Bool) {
@@ -97,10 +104,7 @@ extension CheckRules {
     }
 
     private mutating func checkReceiver(_ engine: CheckedSet.Engine, _ document: LMCacheDocument) {
-        for key in ["pd_peer_host", "pd_peer_init_port", "pd_peer_alloc_port"] where !document.has(key) {
-            find(.pdReceiverAddress, place(engine, key), "\(key) is missing")
-        }
-        checkPortCount(engine, document, ["pd_peer_init_port", "pd_peer_alloc_port"])
+        checkPeer(engine, document)
         if document.text("store_location") == "PDBackend" {
             find(.pdStoreLocation, place(engine, "store_location"), "store_location is PDBackend")
         }
@@ -109,6 +113,14 @@ extension CheckRules {
                 .pdRetrieveLocations, place(engine, "retrieve_locations"),
                 "retrieve_locations is [\(locations.joined(separator: ", "))]")
         }
+    }
+
+    private mutating func checkPeer(_ engine: CheckedSet.Engine, _ document: LMCacheDocument) {
+        let ports = ["pd_peer_init_port", "pd_peer_alloc_port"]
+        for key in ["pd_peer_host"] + ports where !document.has(key) {
+            find(.pdReceiverAddress, place(engine, key), "\(key) is missing")
+        }
+        checkPortCount(engine, document, ports)
     }
 
     private mutating func checkPortCount(_ engine: CheckedSet.Engine, _ document: LMCacheDocument, _ keys: [String]) {
@@ -187,7 +199,10 @@ extension CheckRules {
         guard let bytes = document.integer(key) else { return }
         let tokensPerChunk = document.integer("chunk_size") ?? 256
         guard let shape = subject.shape, tokensPerChunk > 0, tokensPerChunk <= 1 << 20 else {
-            return find(.modelShape, place(engine, key), "the buffer's size cannot be checked")
+            // Once for all engines: they have the same model.
+            guard !findings.contains(where: { $0.check == .modelShape }) else { return }
+            let model = engine.arguments?.model.map { "of \($0) " } ?? ""
+            return find(.modelShape, "model", "the shape \(model)is not known, so no buffer size can be checked")
         }
         let arguments = engine.arguments ?? EngineArguments([])
         let drafts = arguments.contains("speculative-config") ? max(1, shape.draftLayers) : 0

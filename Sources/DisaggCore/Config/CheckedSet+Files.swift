@@ -62,7 +62,7 @@ extension CheckedSet {
     private static func role(_ document: LMCacheDocument?) -> BackendRole? {
         let role = document?.text("pd_role") ?? document?.text("nixl_role")
         // The role may stand in a key that this version ignores; the file's other keys tell then.
-        if role == "sender" { return .prefill }
+        if role == "sender" || role == "both" { return .prefill }
         if role == "receiver" { return .decode }
         guard let document else { return nil }
         let names = document.marks.keys

@@ -26,6 +26,11 @@ package struct DeploymentChange: Sendable, Equatable {
             merged.pipelineParallel = new[keyPath: group].pipelineParallel
             rest[keyPath: group] = merged
         }
+        for role in BackendRole.allCases {
+            // They belong to the engines, one for each.
+            rest.routing[role].kvEvents = old.routing[role].kvEvents
+            rest.routing[role].kvReplay = old.routing[role].kvReplay
+        }
         rest.engine = old.engine
         rest.simulator = old.simulator
         guard rest != old else { return }

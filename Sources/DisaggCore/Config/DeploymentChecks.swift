@@ -17,6 +17,7 @@ package enum DeploymentChecks {
         guard countable else { return }
         for role in BackendRole.allCases { checkGroup(deployment, role, &reader) }
         for role in BackendRole.allCases { checkKVEvents(deployment, role, &reader) }
+        checkRoles(deployment, &reader)
         checkParallelism(deployment, &reader)
         checkBuffers(deployment, &reader)
         checkGeneration(deployment, &reader)
@@ -54,6 +55,26 @@ package enum DeploymentChecks {
                     "expected \(group.worldSize) ports, one for each rank, got \(list.count)",
                     at: "\(section).receiverPorts[\(index)].\(name)")
             }
+        }
+    }
+
+    /// Roles that change ask something of LMCache that not every mode of it has.
+    private static func checkRoles(_ deployment: Deployment, _ reader: inout ConfigReader) {
+        guard deployment.lmcache.enginesChangeRoles else { return }
+        func note(_ message: String) { reader.note(message, at: "lmcache.changeRoles") }
+        switch deployment.handoff {
+        case .lmcacheMP: break
+        case .lmcache:
+            if deployment.lmcache.backend(in: deployment.lmcacheVersion) != .sync {
+                note("expected lmcache.backend: sync beside it, the async backend has no pd_role: both")
+            }
+            if deployment.firstToken == .prefill {
+                note("expected firstToken: decode beside it, else decoders alone run with skip_last_n_tokens: 1")
+            }
+            if deployment.prefill.urls.isEmpty || deployment.decode.urls.isEmpty {
+                note("expected prefill.urls and decode.urls beside it, disagg-launch starts senders and receivers")
+            }
+        default: note("expected handoff lmcache or lmcache-mp beside it, got \(deployment.handoff.rawValue)")
         }
     }
 
@@ -136,6 +157,18 @@ package enum DeploymentChecks {
         if isPD, version < LMCacheVersion(0, 4, 2), !lmcache.tiers.isEmpty {
             reader.note(
                 "LMCache \(version) refuses other storage beside PD, which came with 0.4.2", at: "lmcache.remoteStore")
+        }
+        if deployment.handoff == .lmcache, deployment.decode.transfer.queryPort != nil {
+            if !version.hasAsyncBackend || lmcache.backend != .sync {
+                reader.note(
+                    "only the sync backend of LMCache 0.4.5 and later answers there (lmcache: {backend: sync})",
+                    at: "decode.queryPort")
+            }
+            if deployment.decode.endpoints.count > 1 {
+                reader.note(
+                    "expected one decode engine, since a prefill engine has one list of these ports for all, got "
+                        + "\(deployment.decode.endpoints.count)", at: "decode.queryPort")
+            }
         }
         if lmcache.tiers.diskPath != nil, lmcache.tiers.diskBytes == 0 {
             reader.note("a disk tier needs its size too (diskTier)", at: "lmcache.diskTierPath")

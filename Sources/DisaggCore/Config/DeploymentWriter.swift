@@ -79,6 +79,7 @@ package enum DeploymentWriter {
         }
         if let file = discovery.file { lines.append("  file: \(YAMLText.scalar(file))") }
         lines.append("  pings: \(discovery.pings)")
+        lines.append("  pingTimeout: \(ConfigText.text(discovery.pingTimeout))")
         if let server = discovery.nameserver {
             lines.append("  nameserver: \(YAMLText.quoted(server.description))")
         }

@@ -1,6 +1,6 @@
 /// Reads the section `discovery` of a deployment file.
 enum DiscoveryReader {
-    static let keys = ["prefill", "decode", "file", "pings", "interval", "nameserver"]
+    static let keys = ["prefill", "decode", "file", "pings", "pingTimeout", "interval", "nameserver"]
 
     static func read(
         _ node: YAMLNode, _ path: String, _ reader: inout ConfigReader, _ discovery: inout DiscoverySettings
@@ -11,6 +11,7 @@ enum DiscoveryReader {
             case "decode": discovery.decode = names(node, path, &reader)
             case "file": discovery.file = reader.string(node, at: path) ?? discovery.file
             case "pings": discovery.pings = reader.bool(node, at: path) ?? discovery.pings
+            case "pingTimeout": discovery.pingTimeout = reader.duration(node, at: path) ?? discovery.pingTimeout
             case "interval": discovery.interval = reader.duration(node, at: path) ?? discovery.interval
             case "nameserver":
                 discovery.nameserver = reader.endpoint(node, at: path, ports: 1...65535) ?? discovery.nameserver

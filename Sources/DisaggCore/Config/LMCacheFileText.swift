@@ -37,6 +37,13 @@ struct LMCacheFileText {
         return (group.receiverHost ?? group.endpoint(replica: replica).host, group.receiverPorts(replica: replica))
     }
 
+    /// The decoders' ports for questions about what they hold; empty where prefill engines do not ask. Only the sync backend
+    /// can (LMCache 0.5.6 `pd_backend.py` 714-869), and a prefill engine has one list for all decoders.
+    private var queryPorts: [Int] {
+        guard version.hasAsyncBackend, settings.backend(in: version) == .sync else { return [] }
+        return deployment.decode.queryPorts(replica: 0)
+    }
+
     private static func list(_ ports: [Int]) -> String { YAMLText.list(ports.map(String.init)) }
 
     private static func gigabytes(_ bytes: Int) -> String {
@@ -104,23 +111,36 @@ struct LMCacheFileText {
     }
 
     private var sender: [String] {
-        [
-            "pd_role: sender",
+        let notifications = [
             "# Where the proxy listens for \"the KV of request X has arrived\".",
             "pd_proxy_host: \(YAMLText.scalar(LMCacheFile.notifyHost(deployment)))",
             "pd_proxy_port: \(deployment.proxy.notify.port)",
         ]
+        guard !queryPorts.isEmpty else { return ["pd_role: sender"] + notifications }
+        let decoder = deployment.decode
+        let host = decoder.receiverHost ?? decoder.endpoint(replica: 0).host
+        return [
+            "# Sends, and asks the decode engine which chunks it holds already.", "pd_role: both",
+            "pd_bidirectional: true",
+        ] + notifications + [
+            "# The decode engine's addresses, one port a rank, in rank order; nothing binds them here."
+        ]
+            + peer(host, decoder.receiverPorts(replica: 0))
     }
 
     private var pdReceiver: [String] {
         let (host, ports) = receiver
-        return [
-            "pd_role: receiver",
-            "# This engine's own addresses, one port a rank, in rank order.",
+        return ["pd_role: receiver", "# This engine's own addresses, one port a rank, in rank order."]
+            + peer(host, ports)
+    }
+
+    private func peer(_ host: String, _ ports: ReceiverPorts) -> [String] {
+        let lines = [
             "pd_peer_host: \(YAMLText.scalar(host))",
             "pd_peer_init_port: \(Self.list(ports.initPorts))",
             "pd_peer_alloc_port: \(Self.list(ports.allocPorts))",
         ]
+        return queryPorts.isEmpty ? lines : lines + ["pd_peer_query_port: \(Self.list(queryPorts))"]
     }
 
     /// Keys of the async backend that keep a full buffer from hanging an engine.

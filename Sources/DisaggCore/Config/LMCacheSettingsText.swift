@@ -3,7 +3,7 @@ enum LMCacheSettingsText {
     static let keys = [
         "version", "backend", "chunkSize", "prefillBufferBytes", "decodeBufferBytes", "bufferDevice",
         "maxPrefillTokens", "concurrency", "allocationTimeout", "hashAlgorithm", "storesOnFirstRankOnly", "cpuTier",
-        "diskTierPath", "diskTier", "remoteStore", "server",
+        "diskTierPath", "diskTier", "remoteStore", "server", "changeRoles",
     ]
 
     /// Reads the section; the result is `storesOnFirstRankOnly` where the file has it.
@@ -31,6 +31,7 @@ enum LMCacheSettingsText {
             case "allocationTimeout": reader.duration(node, at: path).map { lmcache.allocationTimeout = $0 }
             case "hashAlgorithm": reader.string(node, at: path).map { lmcache.hashAlgorithm = $0 }
             case "storesOnFirstRankOnly": storesOnFirstRankOnly = reader.bool(node, at: path)
+            case "changeRoles": reader.bool(node, at: path).map { lmcache.enginesChangeRoles = $0 }
             case "cpuTier": reader.bytes(node, at: path, minimum: 0).map { lmcache.tiers.cpuBytes = $0 }
             case "diskTierPath": lmcache.tiers.diskPath = reader.string(node, at: path)
             case "diskTier": reader.bytes(node, at: path, minimum: 0).map { lmcache.tiers.diskBytes = $0 }
@@ -61,6 +62,7 @@ enum LMCacheSettingsText {
             "  allocationTimeout: \(ConfigText.text(lmcache.allocationTimeout))",
             "  hashAlgorithm: \(YAMLText.scalar(lmcache.hashAlgorithm))",
             "  storesOnFirstRankOnly: \(lmcache.storesOnFirstRankOnly)",
+            "  changeRoles: \(lmcache.enginesChangeRoles)",
         ]
         let tiers = lmcache.tiers
         if tiers.cpuBytes > 0 { lines.append("  cpuTier: \(ConfigText.text(bytes: tiers.cpuBytes))") }

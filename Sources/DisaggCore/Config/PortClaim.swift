@@ -82,6 +82,7 @@ extension Deployment {
             claim(ports.initPorts, "PD init", "initPort", explicit: isExplicit ? "init" : nil)
             guard handoff == .lmcache else { break }
             claim(ports.allocPorts, "PD alloc", "allocPort", explicit: isExplicit ? "alloc" : nil)
+            claim(group.queryPorts(replica: replica), "PD query", "queryPort")
         case .nixl:
             let first = sideChannelPort(role, replica: replica)
             claim((0..<group.sideChannelStep).map { first + $0 }, "NIXL side channel", "sideChannelPort")

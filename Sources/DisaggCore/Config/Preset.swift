@@ -36,6 +36,26 @@ package struct Preset: Sendable, Hashable {
             handoff: .nixl),
     ]
 
+    /// Their names in one line.
+    package static var names: String { all.map(\.name).joined(separator: ", ") }
+
+    /// Their names and what they are, a preset a line.
+    package static var list: String {
+        let width = all.map(\.name.count).max() ?? 0
+        return all.map { preset in
+            "\(preset.name)\(String(repeating: " ", count: width - preset.name.count))   \(preset.summary)\n"
+        }.joined()
+    }
+
+    /// The preset of that name.
+    ///
+    /// - Throws: ``CommandError`` that lists what there is.
+    package static func find(_ name: String) throws(CommandError) -> Preset {
+        if let preset = named(name) { return preset }
+        let hint = EditDistance.nearest(to: name, among: all.map(\.name)).map { "; did you mean \($0)?" } ?? ""
+        throw CommandError("there is no preset \"\(name)\"; there are \(names)\(hint)")
+    }
+
     /// The preset of that name; nil where there is none. Case counts for nothing.
     package static func named(_ name: String) -> Preset? {
         all.first { $0.name == name.lowercased() }

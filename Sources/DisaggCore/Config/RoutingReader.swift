@@ -14,7 +14,7 @@ package enum RoutingReader {
     package static let prefixCacheKeys = ["blocks", "lifetime", "minimumShare", "loadFactor"]
     package static let pairCostKeys = [
         "expectedTokens", "decodeWeight", "tokensPerSecond", "timePerToken", "slowdownPerRequest", "cacheUsageLimit",
-        "transferWithinGroup", "transferAcrossGroups", "blocks", "lifetime",
+        "transferWithinGroup", "transferAcrossGroups", "cachedTokenWorth", "blocks", "lifetime",
     ]
 
     /// Reads the section into the settings.
@@ -136,6 +136,7 @@ package enum RoutingReader {
             case "cacheUsageLimit": reader.number(node, at: path, in: 0...1).map { cost.cacheUsageLimit = $0 }
             case "transferWithinGroup": seconds(node, path, &reader) { cost.secondsPerTokenWithin = $0 }
             case "transferAcrossGroups": seconds(node, path, &reader) { cost.secondsPerTokenAcross = $0 }
+            case "cachedTokenWorth": reader.number(node, at: path, in: 1...100).map { cost.cachedTokenWorth = $0 }
             case "blocks": reader.integer(node, at: path, in: blockRange).map { cost.maximumBlocks = $0 }
             case "lifetime": reader.duration(node, at: path).map { cost.lifetime = $0 }
             default: break

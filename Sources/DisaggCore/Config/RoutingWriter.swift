@@ -47,6 +47,7 @@ enum RoutingWriter {
             "    cacheUsageLimit: \(cost.cacheUsageLimit)",
             "    transferWithinGroup: \(perThousand(cost.secondsPerTokenWithin))",
             "    transferAcrossGroups: \(perThousand(cost.secondsPerTokenAcross))",
+            "    cachedTokenWorth: \(cost.cachedTokenWorth)",
             "    blocks: \(cost.maximumBlocks)",
             "    lifetime: \(ConfigText.text(cost.lifetime))",
         ]

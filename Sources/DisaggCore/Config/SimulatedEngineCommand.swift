@@ -47,9 +47,9 @@ package enum SimulatedEngineCommand {
         case .lmcacheLegacy, .plain, .none: break
         }
         arguments += ["--speed", "\(deployment.simulator.speed)", "--gpu", deployment.simulator.gpu]
-        // As vLLM is started for these hand-offs.
-        let isEager = [.lmcache, .lmcacheLegacy, .plain].contains(deployment.handoff)
-        if isEager || group.extraArguments.contains("--enforce-eager") { arguments.append("--eager") }
+        if deployment.handoff.runsEagerly || group.extraArguments.contains("--enforce-eager") {
+            arguments.append("--eager")
+        }
         return EngineCommand(
             name: name, arguments: arguments, environment: group.environment, logFile: places.path("\(name).log"))
     }

@@ -21,13 +21,11 @@ package enum VLLMCommand {
         ]
         if group.tensorParallel > 1 { arguments += ["--tensor-parallel-size", "\(group.tensorParallel)"] }
         if group.pipelineParallel > 1 { arguments += ["--pipeline-parallel-size", "\(group.pipelineParallel)"] }
-        switch deployment.handoff {
-        case .lmcache, .lmcacheLegacy:
+        if deployment.handoff.runsEagerly { arguments.append("--enforce-eager") }
+        if deployment.handoff == .lmcache || deployment.handoff == .lmcacheLegacy {
             // With vLLM's own prefix cache on, chunks it holds already are never fetched, so never freed from the
             // receiver's buffer (LMCache issue 2933).
-            arguments += ["--enforce-eager", "--no-enable-prefix-caching"]
-        case .plain: arguments += ["--enforce-eager"]
-        default: break
+            arguments.append("--no-enable-prefix-caching")
         }
         if group.transfer.dataParallel > 1 { arguments += ["--data-parallel-size", "\(group.transfer.dataParallel)"] }
         if let transfer = kvTransferConfig(deployment, role, replica: replica, places: places) {
@@ -75,7 +73,7 @@ package enum VLLMCommand {
             return environment
         case .offloadP2P:
             return ["VLLM_P2P_SIDE_CHANNEL_HOST": host, "VLLM_P2P_SIDE_CHANNEL_PORT": "\(address.p2pPort)"]
-        case .lmcacheMP where role == .prefill:
+        case .lmcacheMP where role == .prefill || deployment.lmcache.enginesChangeRoles:
             // Each worker tells the proxy when a request's KV is stored (LMCache `request_telemetry/fastapi.py`).
             let endpoint = Endpoint(host: LMCacheFile.notifyHost(deployment), port: deployment.proxy.notify.port)
             return [
@@ -142,7 +140,7 @@ package enum VLLMCommand {
         case .lmcacheMP:
             let server = deployment.lmcache.server
             return config(
-                "LMCacheMPConnector", kvRole,
+                "LMCacheMPConnector", deployment.lmcache.enginesChangeRoles ? "kv_both" : kvRole,
                 extra:
                     "\"lmcache.mp.host\":\(JSONString.encode("tcp://\(server.host)")),\"lmcache.mp.port\":\(server.port)"
             )

@@ -58,6 +58,8 @@ extension GenerationRequest {
         switch endpoint {
         case .completions where promptShape == .tokens: return members.elementCount("prompt")
         case .generate: return members.elementCount("token_ids")
+        case .native where promptShape == .tokens: return members.elementCount("input_ids")
+        case .native: bytes = members.byteCount(promptMember)
         case .completions: bytes = members.byteCount("prompt")
         case .chatCompletions: bytes = members.byteCount("messages") + members.byteCount("tools")
         case .responses:

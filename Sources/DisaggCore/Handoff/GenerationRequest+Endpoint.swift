@@ -10,6 +10,13 @@ extension GenerationRequest {
         case messages = "/v1/messages"
         /// Tokens in, tokens out; its sampling fields are members of `sampling_params`.
         case generate = "/inference/v1/generate"
+        /// SGLang's own: `text` or `input_ids`, one or a list; its sampling fields are members of `sampling_params`.
+        ///
+        /// Source: SGLang `python/sglang/srt/managers/io_struct.py`, `GenerateReqInput`.
+        case native = "/generate"
+
+        /// Whether the sampling fields are members of `sampling_params`.
+        var nestsSampling: Bool { self == .generate || self == .native }
 
         /// Whether a request can ask for several choices.
         var hasChoices: Bool { self != .responses && self != .messages }

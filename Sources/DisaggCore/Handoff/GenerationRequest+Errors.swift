@@ -14,7 +14,7 @@ extension GenerationRequest.Endpoint {
     package func errorEvents(_ error: DisaggError, lastSequenceNumber: Int? = nil) -> ByteBuffer {
         var events = ByteBuffer()
         switch self {
-        case .completions, .chatCompletions, .generate:
+        case .completions, .chatCompletions, .generate, .native:
             events.writeStaticString("data: ")
             events.writeImmutableBuffer(error.openAIBody)
             events.writeStaticString("\n\ndata: [DONE]\n\n")

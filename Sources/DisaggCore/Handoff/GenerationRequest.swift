@@ -2,7 +2,7 @@ package import NIOCore
 
 /// A client's generation request, scanned once: its bytes, where its members stand, and the few facts routing needs.
 package struct GenerationRequest: Sendable {
-    /// The shape of `prompt`, of `token_ids` for ``Endpoint/generate``.
+    /// The shape of `prompt`, of `token_ids` for ``Endpoint/generate``, of `text` or `input_ids` for ``Endpoint/native``.
     package enum PromptShape: Sendable { case absent, text, tokens, many }
 
     package let endpoint: Endpoint
@@ -42,12 +42,13 @@ package struct GenerationRequest: Sendable {
             switch endpoint {
             case .chatCompletions where reader.isPresent("max_completion_tokens"): "max_completion_tokens"
             case .responses: "max_output_tokens"
+            case .native: "max_new_tokens"
             default: "max_tokens"
             }
         tokenLimit = sampling.int(limitName)
         hasUnreadableTokenLimit = tokenLimit == nil && sampling.isPresent(limitName)
-        minimumTokens = sampling.int("min_tokens") ?? 0
-        promptShape = reader.promptShape(endpoint == .generate ? "token_ids" : "prompt")
+        minimumTokens = sampling.int(endpoint == .native ? "min_new_tokens" : "min_tokens") ?? 0
+        promptShape = reader.promptShape(Self.promptMember(reader, endpoint))
     }
 
     /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.
@@ -62,8 +63,19 @@ package struct GenerationRequest: Sendable {
     /// Reads the members that steer sampling: those of `sampling_params` for ``Endpoint/generate``, else the request's own.
     package var sampling: MemberReader { Self.sampling(members, endpoint) }
 
+    /// The member that has the prompt, or the list of prompts.
+    package var promptMember: StaticString { Self.promptMember(members, endpoint) }
+
+    private static func promptMember(_ members: MemberReader, _ endpoint: Endpoint) -> StaticString {
+        switch endpoint {
+        case .generate: "token_ids"
+        case .native: members.isPresent("text") ? "text" : "input_ids"
+        default: "prompt"
+        }
+    }
+
     private static func sampling(_ members: MemberReader, _ endpoint: Endpoint) -> MemberReader {
-        endpoint == .generate ? members.inner("sampling_params") ?? MemberReader() : members
+        endpoint.nestsSampling ? members.inner("sampling_params") ?? MemberReader() : members
     }
 }
 

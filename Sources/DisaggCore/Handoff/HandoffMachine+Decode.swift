@@ -150,6 +150,8 @@ extension HandoffMachine {
         case .sent where rules.decodeMayBeCancelledBeforeHead || prefill != .done:
             decode = .failed
             actions.insert(.cancelDecode)
+            // The decoder tells the prefill engine when it sees its client leave: unless it died, or never read the request.
+            if rules.release == .rejectedDecode { oweWhatIsLeft(handedOff: handsOff, isUnread: false) }
         default: break
         }
         return [actions, settle()].merged

@@ -45,6 +45,9 @@ package protocol HandoffProtocol: Sendable {
     /// What the engines must tell before the first leg is sent.
     var neededFacts: NeededFacts { get }
 
+    /// The `transfer_mode` with which engines must register themselves; nil where they have none.
+    var transferMode: String? { get }
+
     /// Why this request must go to a decoder alone; nil where it is handed off.
     func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason?
 
@@ -69,6 +72,8 @@ package protocol HandoffProtocol: Sendable {
 
 extension HandoffProtocol {
     package var neededFacts: NeededFacts { [] }
+
+    package var transferMode: String? { nil }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? { nil }
 

@@ -54,8 +54,25 @@ package enum HandoffReason: String, Sendable, CaseIterable {
     case cachedOnDecoder = "cached-on-decoder"
     /// Prefill engines have a queue while the decoder is idle.
     case prefillBusy = "prefill-busy"
+    /// The engines that could serve it registered themselves with another transfer mode than the deployment's.
+    case transferMode = "transfer-mode"
     /// The prefill engine rejected the request: the decoder shall judge it.
     case prefillRejected = "prefill-rejected"
     /// The prefill failed and no other could be tried.
     case prefillFailed = "prefill-failed"
+
+    // Of requests that came to no engine:
+
+    /// The body or a header cannot be read.
+    case invalidRequest = "invalid-request"
+    /// The hand-off can neither hand it off nor have a decoder serve it alone.
+    case unsupportedRequest = "unsupported-request"
+    /// No decode backend can be reached.
+    case noDecodeBackend = "no-decode-backend"
+    /// The prompt is larger than any decoder's buffer.
+    case promptTooLarge = "prompt-too-large"
+    /// All backends are full, and as many requests wait as may.
+    case queueFull = "queue-full"
+    /// No backend had room in time.
+    case queueTimeout = "queue-timeout"
 }

@@ -50,6 +50,11 @@ package struct HandoffRules: Sendable, Equatable {
     /// would answer with garbage where it did not.
     package var decodeWaitsForPrefill: Bool
 
+    /// Whether a decode fails where its prefill engine is gone: it reads the KV from there, or waits for it.
+    package var decodeNeedsPrefill: Bool {
+        dispatch != .sequential || (release != .throwAwayDecode && !decodeMayBeRepeated)
+    }
+
     package init(
         dispatch: Dispatch = .sequential, prefillMayBeCancelled: Bool = true,
         decodeMayBeCancelledBeforeHead: Bool = true, expectedNotices: Int = 0, release: Release = .nothing,

@@ -16,8 +16,9 @@ internal import NIOCore
 /// | the decoder cannot be connected | a new pair with a fresh id: the KV is at the dead decoder |
 /// | a notification comes after its deadline | a throw-away decode frees what arrived too late |
 ///
-/// The synchronous backend (`pd_backend_mode: sync`) and the asynchronous one speak this same protocol; a decoder with
-/// `pd_role: both` (synchronous only) also has query ports, which the prefill engine probes (`receiver_query_port`).
+/// The synchronous backend (`pd_backend_mode: sync`) and the asynchronous one speak this same protocol. With the synchronous
+/// one and `pd_role: both` a decoder may also have query ports (`receiver_query_port`): the prefill engine asks there what
+/// the decoder holds, and computes the prompt whatever the answer is.
 ///
 /// With ``FirstTokenSource/decode`` the request goes to both legs as it is and the whole API works. With
 /// ``FirstTokenSource/prefill`` the first token comes from the prefill engine and the decoder continues from token ids; a

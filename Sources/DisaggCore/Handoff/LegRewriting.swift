@@ -7,7 +7,8 @@ package enum LegRewriting {
     /// `remote_host` alone would let a client make an engine connect anywhere. Source: vLLM 0.33.0
     /// `nixl/pull_scheduler.py` 135-180; SGLang `bootstrap_*`; TensorRT-LLM `disaggregated_params`.
     static let routerOnlyFields: [StaticString] = [
-        "kv_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room", "disaggregated_params",
+        "kv_transfer_params", "bootstrap_host", "bootstrap_port", "bootstrap_room", "bootstrap_pair_key",
+        "disaggregated_params",
     ]
 
     /// Removes the router-only fields a body has.
@@ -41,6 +42,8 @@ package enum LegRewriting {
             case .responses: responsesPrefill
             case .messages: messagesPrefill(request)
             case .generate: generatePrefill(request, endsByLength: endsByLength)
+            // Only SGLang has it, whose prefill engines take the client's request as it is.
+            case .native: stripping
             }
         if endsByLength, request.endpoint != .generate {
             splice.set("ignore_eos", literal: "true")
@@ -111,7 +114,7 @@ package enum LegRewriting {
     static func commonReason(_ request: GenerationRequest) -> HandoffReason? {
         let sampling = request.sampling
         switch request.endpoint {
-        case .completions, .generate: if request.promptShape == .absent { return .noPrompt }
+        case .completions, .generate, .native: if request.promptShape == .absent { return .noPrompt }
         case .responses: if let reason = responsesReason(request.members) { return reason }
         case .chatCompletions, .messages: break
         }

@@ -25,6 +25,10 @@ package struct MoRIIOProtocol: HandoffProtocol {
             prefillOutlivesDecoder: false, decodeMayBeRepeated: false, checksDecoderFirst: true, fallsBack: fallsBack)
     }
 
+    /// An engine of the other mode is not used: one that writes waits for a decoder that a reader never tells, and the legs
+    /// of one that reads would be sent before there is anything to read.
+    package var transferMode: String? { mode == .read ? "READ" : "WRITE" }
+
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {
         LegRewriting.lengthCappedReason(request) ?? LegRewriting.namedReason(request)
     }

@@ -11,6 +11,7 @@
 /// | the client leaves before the decode's first byte | the decode runs on until it, then it is cancelled |
 /// | the prefill fails | no decode: a new pair with a fresh id, at last an error |
 /// | the decoder rejects the request | a throw-away decode with the same id takes the KV out |
+/// | several choices | one hand-off each: their ids in the decoder are none that a prefill of one choice has sent |
 /// | the decode fails after it was sent | a new pair; no release, as a decode that finds nothing would hang the decoder |
 package struct P2pNCCLProtocol: HandoffProtocol {
     package let rules = HandoffRules(
@@ -23,7 +24,10 @@ package struct P2pNCCLProtocol: HandoffProtocol {
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? {
-        LegRewriting.endpointRefusal(request, of: "P2pNcclConnector")
+        if let refusal = LegRewriting.endpointRefusal(request, of: "P2pNcclConnector") { return refusal }
+        guard request.choices != 1 || (request.members.int("best_of") ?? 1) > 1 else { return nil }
+        return DisaggError(
+            .badRequest, "P2pNcclConnector hands over one choice a request; send one request for each", parameter: "n")
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {

@@ -3,6 +3,9 @@
 /// The prefill engine stops by itself after its first token; limits and stream stay as the client set them. A list of prompts,
 /// or several choices, take lists of hosts, ports and rooms. The decoder's answer is the client's; it is held back until the
 /// prefill engine's is known, because a decoder does not notice that its prefill was rejected and answers with garbage.
+/// Prompt log-probabilities are the prefill engine's, see ``PromptLogprobMerge``. Where the prefill engine has data-parallel
+/// ranks, one is chosen and both engines are told (`routed_dp_rank`, `disagg_prefill_dp_rank`); a client's own word on ranks
+/// is not passed on.
 /// Source: `sglang_router/mini_lb.py` 0.3.2, `sgl-model-gateway` `pd_router.rs`; SGLang issues 8177, 28651, 30233, 40125.
 ///
 /// | event | rule |
@@ -25,23 +28,51 @@ package struct SGLangProtocol: HandoffProtocol {
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? {
-        if let refusal = LegRewriting.endpointRefusal(request, of: "SGLang") { return refusal }
+        if request.endpoint != .native, let refusal = LegRewriting.endpointRefusal(request, of: "SGLang") {
+            return refusal
+        }
+        if request.endpoint == .native, request.promptShape == .many, (request.choices ?? 1) > 1 {
+            return DisaggError(
+                .badRequest, "a batch with several choices of each prompt is not handed off; send one request a prompt",
+                parameter: "sampling_params.n")
+        }
         guard Self.batch(request) > Self.maximumBatch else { return nil }
         return DisaggError(
             .badRequest, "more than \(Self.maximumBatch) prompts or choices in one request; send several requests",
-            parameter: request.promptShape == .many ? "prompt" : "n")
+            parameter: request.promptShape == .many ? "\(request.promptMember)" : "n")
     }
 
+    /// Ranks are the router's business. Source: SGLang `managers/io_struct.py`; `data_parallel_rank` is the older name.
+    private static let stripping: JSONSplice = {
+        var splice = LegRewriting.stripping
+        for field in ["routed_dp_rank", "disagg_prefill_dp_rank", "data_parallel_rank", "decode_tp_size"]
+            as [StaticString]
+        {
+            splice.remove(field)
+        }
+        return splice
+    }()
+
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {
+        leg(request, attempt) { splice in
+            if let rank = attempt.prefillRank { splice.set("routed_dp_rank") { $0.writeDecimal(rank) } }
+        }
+    }
+
+    private func leg(
+        _ request: GenerationRequest, _ attempt: HandoffAttempt, _ edit: (inout JSONSplice) -> Void
+    ) -> LegRequest {
         let prefill = attempt.pair.prefill.transfer
         // An IPv6 address stands in brackets, as the engine puts it into a URL.
         let host = prefill.host.contains(":") ? "[\(prefill.host)]" : prefill.host
         let count = min(Self.batch(request), Self.maximumBatch)
         let room = attempt.id.number
-        var splice = LegRewriting.stripping
+        // A list of one prompt is a batch, too.
+        let isBatch = count > 1 || (request.endpoint == .native && request.promptShape == .many)
+        var splice = Self.stripping
         func set(_ name: StaticString, _ write: (inout TextWriter, Int) -> Void) {
             splice.set(name) { json in
-                guard count > 1 else { return write(&json, 0) }
+                guard isBatch else { return write(&json, 0) }
                 json.write("[")
                 for index in 0..<count {
                     if index > 0 { json.write(",") }
@@ -53,13 +84,17 @@ package struct SGLangProtocol: HandoffProtocol {
         set("bootstrap_host") { json, _ in json.writeJSON(host) }
         set("bootstrap_port") { json, _ in json.writeDecimal(prefill.bootstrapPort) }
         set("bootstrap_room") { json, index in json.writeDecimal((room &+ index) & Int.max) }
+        edit(&splice)
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
     }
 
     package func decodeLeg(
         _ request: GenerationRequest, _ attempt: HandoffAttempt, answer: PrefillAnswer?
     ) -> LegRequest {
-        prefillLeg(request, attempt)
+        leg(request, attempt) { splice in
+            if let rank = attempt.decodeRank { splice.set("routed_dp_rank") { $0.writeDecimal(rank) } }
+            if let rank = attempt.prefillRank { splice.set("disagg_prefill_dp_rank") { $0.writeDecimal(rank) } }
+        }
     }
 
     package func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer {
@@ -68,7 +103,7 @@ package struct SGLangProtocol: HandoffProtocol {
 
     /// How many rooms the request needs.
     private static func batch(_ request: GenerationRequest) -> Int {
-        let prompts = request.promptShape == .many ? request.members.elementCount("prompt") : 1
+        let prompts = request.promptShape == .many ? request.members.elementCount(request.promptMember) : 1
         return prompts > 1 ? prompts : max(1, request.choices ?? 1)
     }
 }

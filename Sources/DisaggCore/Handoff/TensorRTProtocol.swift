@@ -1,3 +1,5 @@
+internal import NIOCore
+
 /// TensorRT-LLM's context and generation servers, joined by `disaggregated_params`.
 ///
 /// Context first: the context server's answer carries the parameters, its usage and the prompt's token ids for the generation
@@ -49,18 +51,34 @@ package struct TensorRTProtocol: HandoffProtocol {
         splice.set("disaggregated_params") { json in
             json.write(#"{"request_type":"context_only","disagg_request_id":"#)
             json.writeDecimal(attempt.id.number)
-            json.write(style == .contextFirst ? #","schedule_style":0}"# : #","schedule_style":1}"#)
+            json.write(style == .contextFirst ? #","schedule_style":0"# : #","schedule_style":1"#)
+            if let conversation = Self.conversation(request) {
+                json.write(#","conversation_id":"#)
+                json.write(conversation)
+            }
+            json.write("}")
         }
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))
+    }
+
+    /// What the client calls its conversation, as JSON text: servers keep its cache together.
+    private static func conversation(_ request: GenerationRequest) -> ByteBuffer? {
+        request.members.isMeaningful("conversation_id") ? request.members.raw("conversation_id") : nil
     }
 
     package func judge(_ answer: PrefillAnswer, for request: GenerationRequest) -> HandoffMachine.PrefillAnswer {
         guard style == .contextFirst else { return answer.tellsError ? .failed : .ready }
         guard let choice = answer.places.choice else { return .failed }
         switch answer.string(choice.finishReason) {
-        case "length", "not_finished": return choice.disaggregatedParameters.isEmpty ? .failed : .ready
+        case "length", "not_finished": return namesRequest(answer, choice.disaggregatedParameters) ? .ready : .failed
         default: return .complete
         }
+    }
+
+    /// Without the context's own request id a generation server finds nothing.
+    private func namesRequest(_ answer: PrefillAnswer, _ parameters: Range<Int>) -> Bool {
+        guard let raw = answer.raw(parameters), let table = try? JSONMemberTable(scanning: raw) else { return false }
+        return MemberReader(body: raw, table: table).int("ctx_request_id") != nil
     }
 
     package func firstTokenMerge(_ request: GenerationRequest, answer: PrefillAnswer) -> FirstTokenMerge? {
@@ -80,6 +98,7 @@ package struct TensorRTProtocol: HandoffProtocol {
             var edits = JSONSplice()
             edits.set("request_type", literal: "\"generation_only\"")
             edits.set("schedule_style", literal: "0")
+            if let conversation = Self.conversation(request) { edits.set("conversation_id", large: conversation) }
             if let usage = answer.raw(answer.places.usage) { edits.set("ctx_usage", large: usage) }
             splice.set("disaggregated_params", large: edits.applied(to: parameters) ?? parameters)
             // The context server's tokens, so that both sides agree on the template.
@@ -100,7 +119,12 @@ package struct TensorRTProtocol: HandoffProtocol {
                     json.write(#","ctx_info_endpoint":"#)
                     json.write(endpoint)
                 }
-                json.write(#","schedule_style":1}"#)
+                json.write(#","schedule_style":1"#)
+                if let conversation = Self.conversation(request) {
+                    json.write(#","conversation_id":"#)
+                    json.write(conversation)
+                }
+                json.write("}")
             }
         }
         return LegRequest(path: request.endpoint.rawValue, body: splice.apply(to: request.body, request.table))

@@ -22,7 +22,7 @@ package struct UsageMerge: Sendable {
         switch request.endpoint {
         case .responses: name = #""input_tokens_details":{"cached_tokens":"#
         case .messages: name = #""cache_read_input_tokens":"#
-        case .completions, .chatCompletions, .generate:
+        case .completions, .chatCompletions, .generate, .native:
             name = #""prompt_tokens_details":{"cached_tokens":"#
             if request.isStream, request.members.bool("stream_options", "include_usage") != true { return nil }
         }

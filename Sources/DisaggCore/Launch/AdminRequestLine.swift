@@ -17,23 +17,35 @@ package struct AdminRequestLine: Sendable, Hashable {
 
     /// Adds a backend; ports are lists with commas, as LMCache's flags have them.
     package static func add(
-        role: String, url: String, id: String?, weight: Double?, initPorts: String?, allocPorts: String?
+        role: String, url: String, id: String? = nil, weight: Double? = nil, initPorts: String? = nil,
+        allocPorts: String? = nil, kvEvents: String? = nil, kvReplay: String? = nil
     ) throws(CommandError) -> AdminRequestLine {
-        let initPorts = try ports(initPorts, "--init-ports")
-        let allocPorts = try ports(allocPorts, "--alloc-ports")
+        let receiver = try receiver(initPorts, allocPorts)
         let body = JSONBuilder.object { json in
             json.member("role", role)
             json.member("url", url)
             if let id { json.member("id", id) }
             if let weight { json.member("weight", weight) }
-            if !initPorts.isEmpty || !allocPorts.isEmpty {
-                json.object("receiver") {
-                    $0.array("init_ports") { list in for port in initPorts { list.element(port) } }
-                    $0.array("alloc_ports") { list in for port in allocPorts { list.element(port) } }
-                }
-            }
+            receiver(&json)
+            if let kvEvents { json.member("kv_events", kvEvents) }
+            if let kvReplay { json.member("kv_replay", kvReplay) }
         }
         return AdminRequestLine("POST", "/admin/v1/backends", body: String(decoding: body, as: UTF8.self))
+    }
+
+    /// What writes an LMCache decoder's receiver; nothing where no ports are given.
+    private static func receiver(
+        _ initPorts: String?, _ allocPorts: String?
+    ) throws(CommandError) -> (inout JSONBuilder) -> Void {
+        let initPorts = try ports(initPorts, "--init-ports")
+        let allocPorts = try ports(allocPorts, "--alloc-ports")
+        return { json in
+            guard !initPorts.isEmpty || !allocPorts.isEmpty else { return }
+            json.object("receiver") {
+                $0.array("init_ports") { list in for port in initPorts { list.element(port) } }
+                $0.array("alloc_ports") { list in for port in allocPorts { list.element(port) } }
+            }
+        }
     }
 
     package static func remove(_ id: String, wait: String?, isForced: Bool) throws(CommandError) -> AdminRequestLine {
@@ -51,9 +63,14 @@ package struct AdminRequestLine: Sendable, Hashable {
     }
 
     package static func role(
-        _ id: String, _ role: String, wait: String?, isForced: Bool
+        _ id: String, _ role: String, initPorts: String? = nil, allocPorts: String? = nil, wait: String?, isForced: Bool
     ) throws(CommandError) -> AdminRequestLine {
-        try AdminRequestLine("PUT", path(id) + "/role", body: "{\"role\":\(JSONString.encode(role))}")
+        let receiver = try receiver(initPorts, allocPorts)
+        let body = JSONBuilder.object { json in
+            json.member("role", role)
+            receiver(&json)
+        }
+        return try AdminRequestLine("PUT", path(id) + "/role", body: String(decoding: body, as: UTF8.self))
             .with(wait: wait, isForced: isForced)
     }
 

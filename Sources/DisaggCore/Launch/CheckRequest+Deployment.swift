@@ -8,7 +8,8 @@ extension CheckRequest {
     package func deploymentReport(machine: Bool, online: Bool) async throws(CommandError) -> CheckReport {
         guard let request = deployment else { throw CommandError("no deployment was named") }
         var facts: [String] = []
-        let (deployment, places) = try request.configuration { facts.append($0) }
+        var (deployment, places) = try request.configuration { facts.append($0) }
+        if online { deployment.takeEngine(from: request.directory) }
         var findings: [CheckFinding] = []
         let probe = MachineProbe(path: request.searchPath)
         if machine {
@@ -37,7 +38,9 @@ extension CheckRequest {
         let isOther = [.sglang, .trtllm, .llmd].contains(deployment.handoff)
         let isVLLM = deployment.engine == .vllm || deployment.engine == .auto
         var findings = isVLLM && !isOther ? CheckRules.run(set) : []
-        if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true {
+        if deployment.modelShape == nil, KVConnector(deployment.handoff)?.isLMCachePD == true,
+            !findings.contains(where: { $0.check == .modelShape })
+        {
             findings.append(
                 CheckFinding(.modelShape, "model", "the shape of \(deployment.model) is not in the built-in table"))
         }
@@ -65,5 +68,13 @@ extension CheckRequest {
         guard !errors.isEmpty else { return }
         throw CommandError(
             errors.joined(separator: "\n") + "\nnothing was started; --no-check starts all the same")
+    }
+}
+
+extension Deployment {
+    /// Where the file leaves the engine to the machine, takes what `up` has settled for the run in that folder.
+    package mutating func takeEngine(from directory: String) {
+        guard engine == .auto, let settled = try? Deployment(contentsOf: "\(directory)/deployment.yaml") else { return }
+        engine = settled.engine
     }
 }

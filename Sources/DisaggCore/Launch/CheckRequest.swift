@@ -16,6 +16,16 @@ package struct CheckRequest: Sendable {
     /// Asks for nothing yet.
     package init() {}
 
+    /// Checks what was asked for.
+    ///
+    /// - Parameters:
+    ///   - machine: whether to look at this machine too, where a deployment is checked.
+    ///   - online: whether to look at its running engines.
+    /// - Throws: ``CommandError`` where something cannot be read.
+    package func report(machine: Bool, online: Bool) async throws(CommandError) -> CheckReport {
+        deployment == nil ? try existing() : try await deploymentReport(machine: machine, online: online)
+    }
+
     /// Checks existing files and command lines against each other.
     ///
     /// - Throws: ``CommandError`` where a file cannot be read.

@@ -179,12 +179,6 @@ extension FailureCause {
 
     private static let handoff = [
         FailureCause(
-            "degraded", [["degraded mode"]],
-            "LMCache could not start its part of the hand-off; vLLM goes on without it and recomputes every prompt",
-            fix:
-                "the lines before it name the reason, mostly a PD buffer that is too small, a port list that is too short, or "
-                + "a missing NIXL"),
-        FailureCause(
             "pd-buffer", [["pd buffer too small"], ["pd receiver buffer too small"], ["multiple of align bytes"]],
             "LMCache's transfer buffer does not hold the longest prompt, or is no whole number of chunks (issues 2104, 4209)",
             fix: "make lmcache.prefillBufferBytes and decodeBufferBytes larger, or limit --max-model-len"),
@@ -216,6 +210,13 @@ extension FailureCause {
             "buffer-full", [["failed to allocate memory object", "retrying"]],
             "the decode engine's transfer buffer is full (LMCache issues 1337, 2365)",
             fix: "make lmcache.decodeBufferBytes larger, and see Docs/Troubleshooting.md", isPermanent: false),
+        // Last: it follows from each of the others.
+        FailureCause(
+            "degraded", [["degraded mode"]],
+            "LMCache could not start its part of the hand-off; vLLM goes on without it and recomputes every prompt",
+            fix:
+                "the lines before it name the reason, mostly a PD buffer that is too small, a port list that is too short, or "
+                + "a missing NIXL"),
     ]
 
     /// What other causes bring with them; shown where nothing better was found.

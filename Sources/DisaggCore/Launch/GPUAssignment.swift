@@ -1,6 +1,8 @@
 /// Gives every engine GPUs of its own: what its `CUDA_VISIBLE_DEVICES` will be.
 ///
-/// A group's own `gpus` are taken as they are. What is left is handed out in order, prefill engines first.
+/// A group's own `gpus` are taken as they are. The others are placed by the planner, ranks of an engine and prefill beside
+/// decode where their links are best; where the links are not known, or too few GPUs are free, in order, prefill engines
+/// first.
 package enum GPUAssignment {
     /// Reads `0,2,4-7`.
     ///
@@ -22,9 +24,10 @@ package enum GPUAssignment {
     /// - Parameters:
     ///   - allowed: the GPUs that may be used, in the order they are handed out.
     ///   - present: how many the machine has; nil where that is not known.
+    ///   - host: their links and processes; nil where they are not known.
     /// - Throws: ``CommandError`` where there are too few, or one is claimed twice.
     package static func assign(
-        _ deployment: Deployment, allowed: [Int], present: Int?
+        _ deployment: Deployment, allowed: [Int], present: Int?, host: GPUHost? = nil
     ) throws(CommandError) -> Deployment {
         var deployment = deployment
         var owner: [Int: String] = [:]
@@ -54,6 +57,12 @@ package enum GPUAssignment {
             }
         }
         var free = allowed.filter { owner[$0] == nil }[...]
+        let open = roles.filter { deployment.group($0).gpus.count < engineGPUs(deployment.group($0)) }
+        if let host, let placed = place(open, deployment, on: Array(free), host) {
+            if let own = placed[.prefill] { deployment.prefill.gpus = own }
+            if let own = placed[.decode] { deployment.decode.gpus = own }
+            return deployment
+        }
         for role in roles {
             let group = deployment.group(role)
             let needed = group.replicas * group.devicesPerEngine
@@ -69,5 +78,26 @@ package enum GPUAssignment {
             if role == .prefill { deployment.prefill.gpus = given } else { deployment.decode.gpus = given }
         }
         return deployment
+    }
+
+    private static func engineGPUs(_ group: EngineGroup) -> Int { group.replicas * group.devicesPerEngine }
+
+    /// The planner's placement of the roles' engines on free GPUs of a host; nil where it has none.
+    private static func place(
+        _ roles: [BackendRole], _ deployment: Deployment, on free: [Int], _ host: GPUHost
+    ) -> [BackendRole: [Int]]? {
+        let engines = roles.flatMap { role in
+            (0..<deployment.group(role).replicas).map {
+                Placement.Engine(role: role, replica: $0, size: deployment.group(role).devicesPerEngine)
+            }
+        }
+        guard let machine = try? host.selecting(free.map(String.init)),
+            let placement = try? PlacementSolver(hosts: [machine]).place(engines)
+        else { return nil }
+        var result: [BackendRole: [Int]] = [:]
+        for seat in placement.seats {
+            result[seat.engine.role, default: []] += seat.positions.map { machine.devices[$0].index }
+        }
+        return result
     }
 }

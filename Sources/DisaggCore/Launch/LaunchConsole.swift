@@ -58,3 +58,10 @@ package struct LaunchConsole: Sendable {
         liveLines = 0
     }
 }
+
+extension Terminal {
+    /// The program's streams for a console.
+    package static var sink: LaunchConsole.Sink {
+        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns)
+    }
+}

@@ -95,7 +95,8 @@ package struct LaunchRequest: Sendable, Hashable {
                         : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
             }
             if deployment.engine != .simulated {
-                deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil)
+                let host = gpus > 0 ? try? await GPUInventory.host(path: searchPath) : nil
+                deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil, host: host)
             }
         }
         let places = places
@@ -119,7 +120,9 @@ package struct LaunchRequest: Sendable, Hashable {
         return LaunchPlan(deployment, places: places)
     }
 
-    private func assignGPUs(_ deployment: Deployment, present: Int?) throws(CommandError) -> Deployment {
+    private func assignGPUs(
+        _ deployment: Deployment, present: Int?, host: GPUHost?
+    ) throws(CommandError) -> Deployment {
         var allowed = Array(0..<(present ?? 1024))
         if let gpus {
             allowed = try GPUAssignment.list(gpus, option: "--gpus")
@@ -130,7 +133,7 @@ package struct LaunchRequest: Sendable, Hashable {
             // Names such as GPU-8f2c… are no numbers to hand out; then all are taken, as nvidia-smi lists them.
             allowed = list
         }
-        return try GPUAssignment.assign(deployment, allowed: allowed, present: present)
+        return try GPUAssignment.assign(deployment, allowed: allowed, present: present, host: host)
     }
 }
 
@@ -149,6 +152,9 @@ extension Deployment {
             self[keyPath: group].initPort += offset
             self[keyPath: group].allocPort += offset
             self[keyPath: group].sideChannelPort = sideChannels[index]
+            if let port = self[keyPath: group].transfer.queryPort {
+                self[keyPath: group].transfer.queryPort = port + offset
+            }
             self[keyPath: group].explicitReceiverPorts = self[keyPath: group].explicitReceiverPorts.map { ports in
                 ReceiverPorts(
                     initPorts: ports.initPorts.map { $0 + offset }, allocPorts: ports.allocPorts.map { $0 + offset })

@@ -17,6 +17,23 @@ package enum LogTail {
 
     /// The lines since the process was last started, as far as they lie within the last bytes of the file.
     package static func linesOfLastStart(of path: String, limit: Int) -> [String] {
+        let lines = bytes(of: path, limit: limit).map(clean).filter { !$0.isEmpty }
+        guard let mark = lines.lastIndex(where: { $0.hasPrefix(startMark) }) else { return lines }
+        return Array(lines[(mark + 1)...])
+    }
+
+    /// Whether the last bytes of a log go back to the start of its process, so that what is not in them was never written.
+    package static func reachesStart(of path: String, limit: Int) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        let size = lseek(descriptor, 0, SEEK_END)
+        close(descriptor)
+        let isWhole = size <= limit && access("\(path).1", F_OK) != 0
+        return isWhole || bytes(of: path, limit: limit).contains { $0.starts(with: startMark.utf8) }
+    }
+
+    /// The lines in the last bytes of a file, as they are.
+    private static func bytes(of path: String, limit: Int) -> [ArraySlice<UInt8>] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return [] }
         defer { close(descriptor) }
@@ -27,9 +44,7 @@ package enum LogTail {
         let length = pread(descriptor, &buffer, buffer.count, start)
         guard length > 0 else { return [] }
         // Progress bars end their lines with a carriage return.
-        let lines = buffer[..<length].split { $0 == 0x0A || $0 == 0x0D }.map(clean).filter { !$0.isEmpty }
-        guard let mark = lines.lastIndex(where: { $0.hasPrefix(startMark) }) else { return lines }
-        return Array(lines[(mark + 1)...])
+        return buffer[..<length].split { $0 == 0x0A || $0 == 0x0D }
     }
 
     /// The line's text without escape sequences and control characters.

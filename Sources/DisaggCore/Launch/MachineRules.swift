@@ -4,10 +4,6 @@ package struct MachineRules {
     private let facts: MachineFacts
     private var findings: [CheckFinding] = []
 
-    /// Memory of a GPU beside weights, KV cache and PD buffer: CUDA context, activations, communication. The low end of
-    /// what was measured (3.5 to 5.6 GiB for 8B models), so that nothing is refused that may work.
-    private static let overheadBytes = 7 << 29
-
     /// All findings.
     package static func run(_ deployment: Deployment, _ facts: MachineFacts) -> [CheckFinding] {
         var rules = MachineRules(deployment, facts)
@@ -192,15 +188,23 @@ package struct MachineRules {
         let isBuffered = connector?.isLMCachePD == true && deployment.lmcache.bufferDevice == .cuda
         let buffer = isBuffered ? LMCacheFile.bufferBytes(deployment, role) : 0
         let usable = Int(Double(smallest) * share)
+        let limits = EngineSetup.defaultLimits(memoryMiB: memory, family: gpus.first?.model?.family)
+        let overhead = MemoryBudget.overheadBytes(
+            shape, tensorParallel: group.tensorParallel,
+            isEager: deployment.handoff.runsEagerly || arguments.contains("enforce-eager"),
+            limits: (
+                min(arguments.integer("max-num-batched-tokens") ?? limits.batchedTokens, 1 << 24),
+                min(arguments.integer("max-num-seqs") ?? limits.sequences, 1 << 20)
+            ))
         let parts =
             "\(Self.gib(weights)) weights, \(Self.gib(request)) KV cache of one request of \(context) tokens, "
-            + "\(Self.gib(Self.overheadBytes)) overhead"
-        if weights + request + Self.overheadBytes > usable {
+            + "\(Self.gib(overhead)) overhead"
+        if weights + request + overhead > usable {
             find(
                 .gpuMemory, name,
                 "\(parts): more than \(Self.gib(usable)), vLLM's share of \(Self.gib(smallest)) (--max-model-len and "
                     + "--gpu-memory-utilization decide)")
-        } else if weights + request + Self.overheadBytes + buffer > smallest {
+        } else if weights + request + overhead + buffer > smallest {
             find(
                 .gpuMemory, name, "\(parts), \(Self.gib(buffer)) PD buffer: more than the GPU's \(Self.gib(smallest))")
         } else if usable + buffer > smallest {

@@ -7,6 +7,9 @@ package struct OnlineCheck: Sendable {
     /// One answer must come within this time.
     package var timeout = Duration.seconds(3)
 
+    /// Bytes at the end of a log that are looked at.
+    private static let logLimit = 8 << 20
+
     /// Describes what to look at.
     package init(_ deployment: Deployment, directory: String) {
         self.deployment = deployment
@@ -18,6 +21,7 @@ package struct OnlineCheck: Sendable {
         var name: String
         var role: BackendRole
         var replica: Int
+        var url: String
         var health: HTTPProbe.Outcome
         var version: String?
         var models: [String]?
@@ -32,7 +36,8 @@ package struct OnlineCheck: Sendable {
             case .status(200): break
             case .status(let code):
                 findings.append(.init(.engineUnreachable, engine.name, "GET /health answers \(code)"))
-            case .unreachable(let reason): findings.append(.init(.engineUnreachable, engine.name, reason))
+            case .unreachable(let reason):
+                findings.append(.init(.engineUnreachable, engine.name, "GET \(engine.url)/health: \(reason)"))
             }
             if let models = engine.models, !models.contains(deployment.model) {
                 findings.append(
@@ -73,7 +78,8 @@ package struct OnlineCheck: Sendable {
 
     private func ask(_ role: BackendRole, _ replica: Int, _ url: String) async -> Engine {
         let health = await HTTPProbe(url: "\(url)/health", timeout: timeout).run()
-        var engine = Engine(name: role.backendID(replica: replica), role: role, replica: replica, health: health)
+        var engine = Engine(
+            name: role.backendID(replica: replica), role: role, replica: replica, url: url, health: health)
         guard case .status = health else { return engine }
         let version = await HTTPProbe(url: "\(url)/version", timeout: timeout).fetch()
         if version.outcome == .status(200) {
@@ -93,21 +99,27 @@ package struct OnlineCheck: Sendable {
     // MARK: - Logs
 
     private func logFindings(_ engine: Engine) -> [CheckFinding] {
-        let lines = LogTail.lines(of: "\(directory)/\(engine.name).log", count: 20_000, limit: 8 << 20)
+        let log = "\(directory)/\(engine.name).log"
+        let lines = LogTail.linesOfLastStart(of: log, limit: Self.logLimit)
         guard !lines.isEmpty else { return [] }
         var findings: [CheckFinding] = []
+        var reported: String?
         if deployment.handoff == .lmcache, isAsync {
             let ports =
                 engine.role == .decode ? deployment.decode.receiverPorts(replica: engine.replica).allocPorts : []
             switch PDEvidence(allocPorts: ports).judge(lines) {
             case .proven: break
-            case .degraded(let line): findings.append(.init(.pdDegraded, engine.name, line))
+            case .degraded(let line):
+                findings.append(.init(.pdDegraded, engine.name, line))
+                reported = line
+            // After a rotation they stand in a file that was put aside.
+            case .missing where !LogTail.reachesStart(of: log, limit: Self.logLimit): break
             case .missing(let missing):
                 findings.append(
                     .init(.pdNotBound, engine.name, "not in its log: \(missing.joined(separator: "; "))"))
             }
         }
-        if let found = LogDiagnosis.find(in: lines) {
+        if let found = LogDiagnosis.find(in: lines), found.line != reported {
             findings.append(
                 .init(
                     .logProblem, engine.name, "\(found.cause.explanation); \(found.cause.fix). The line: \(found.line)")
@@ -133,7 +145,7 @@ package struct OnlineCheck: Sendable {
             guard let pid = process.pid, ProcessFacts(pid)?.startTicks == process.startTicks else { continue }
             switch ProcessFacts.variable("PYTHONHASHSEED", of: pid) {
             case .hidden: break
-            case .unset:
+            case .unset, .set(""):
                 findings.append(.init(.runningSeed, process.name, "PYTHONHASHSEED is not set in process \(pid)"))
             case .set(let seed):
                 if let first, first.seed != seed {

@@ -21,6 +21,8 @@ public struct Backend: Sendable, Hashable, Identifiable {
     public var port: Int
     /// The LMCache PD receiver's ports. Only decode backends of the `lmcache` hand-off have one.
     public var receiver: PDReceiver?
+    /// Where it publishes KV events; nil where it does not, or nobody listens.
+    public var kvEvents: KVEventAddress?
     /// Where it offers and takes KV under the hand-offs that name such places in requests.
     public var transfer = KVTransferAddress()
 
@@ -37,6 +39,20 @@ public struct Backend: Sendable, Hashable, Identifiable {
 
     /// `host:port`, with IPv6 addresses in brackets: the value of a `Host` header.
     public var authority: String { Endpoint(host: host, port: port).description }
+}
+
+/// Where an engine tells what its prefix cache holds (vLLM `--kv-events-config`).
+public struct KVEventAddress: Sendable, Hashable {
+    /// `endpoint`: where it publishes.
+    public var publishes: Endpoint
+    /// `replay_endpoint`: where what was missed can be asked for; nil where there is none.
+    public var replays: Endpoint?
+
+    /// Creates an address.
+    public init(publishes: Endpoint, replays: Endpoint? = nil) {
+        self.publishes = publishes
+        self.replays = replays
+    }
 }
 
 /// Where an LMCache decoder takes KV: the `disagg_spec` of the prefill request.

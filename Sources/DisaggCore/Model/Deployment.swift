@@ -58,14 +58,24 @@ public struct Deployment: Sendable, Hashable {
                 let ports = group.receiverPorts(replica: index)
                 receiver = PDReceiver(
                     host: group.receiverHost ?? endpoint.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts,
-                    queryPorts: group.queryPorts(replica: index))
+                    queryPorts: ports.queryPorts.isEmpty ? group.queryPorts(replica: index) : ports.queryPorts)
             }
             var backend = Backend(
                 id: role.backendID(replica: index), role: role, host: endpoint.host, port: endpoint.port,
                 receiver: receiver)
             backend.transfer = transferAddress(role, replica: index)
+            backend.kvEvents = kvEventAddress(role, replica: index)
             return backend
         }
+    }
+
+    /// Where a replica publishes KV events; nil where the deployment does not say.
+    func kvEventAddress(_ role: BackendRole, replica: Int) -> KVEventAddress? {
+        let routing = routing[role]
+        guard routing.kvEvents.indices.contains(replica) else { return nil }
+        return KVEventAddress(
+            publishes: routing.kvEvents[replica],
+            replays: routing.kvReplay.indices.contains(replica) ? routing.kvReplay[replica] : nil)
     }
 
     /// The LMCache version that files are written for: the configured one, else the newest that has the hand-off.
@@ -173,11 +183,14 @@ public struct ReceiverPorts: Sendable, Hashable {
     public var initPorts: [Int]
     /// `pd_peer_alloc_port`.
     public var allocPorts: [Int]
+    /// `pd_peer_query_port`; empty where the decoder has none, or where ``KVTransferSettings/queryPort`` tells.
+    public var queryPorts: [Int]
 
-    /// Creates the two lists.
-    public init(initPorts: [Int], allocPorts: [Int]) {
+    /// Creates the lists.
+    public init(initPorts: [Int], allocPorts: [Int], queryPorts: [Int] = []) {
         self.initPorts = initPorts
         self.allocPorts = allocPorts
+        self.queryPorts = queryPorts
     }
 }
 

@@ -9,6 +9,8 @@ public struct DiscoverySettings: Sendable, Hashable {
     public var file: String?
     /// Whether engines take part that report themselves at `proxy.notify`, as those of `moriio` and `p2p-nccl` do.
     public var pings = false
+    /// How long such an engine may be silent before it is gone; engines ping every 3 s.
+    public var pingTimeout = Duration.seconds(10)
     /// How often names are resolved and the file is looked at.
     public var interval = Duration.seconds(10)
     /// The name server that `SRV` records are asked from; that of `/etc/resolv.conf` where nil.

@@ -29,6 +29,9 @@ public enum HandoffKind: String, Sendable, Hashable, CaseIterable {
     case plain
     /// No hand-off: every request goes to a decode backend alone.
     case none
+
+    /// Whether its engines are started without CUDA graphs, as the connectors' authors start them.
+    package var runsEagerly: Bool { [.lmcache, .lmcacheLegacy, .plain].contains(self) }
 }
 
 /// Which engine's first token the client gets under the `lmcache` hand-off.

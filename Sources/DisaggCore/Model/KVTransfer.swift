@@ -17,7 +17,8 @@ public struct KVTransferSettings: Sendable, Hashable {
     public var handshakePort: Int?
     /// `notify_port` of `MoRIIOConnector`; 61005 where nil.
     public var notifyPort: Int?
-    /// First `pd_peer_query_port` of an LMCache decoder with `pd_role: both`; none where nil.
+    /// First `pd_peer_query_port` of an LMCache decoder, which prefill engines (`pd_role: both`) ask what it holds; none
+    /// where nil.
     public var queryPort: Int?
     /// Fixed `engine_id`s, one a replica; `prefill-0`, `prefill-1`, … where empty.
     public var engineIDs: [String] = []

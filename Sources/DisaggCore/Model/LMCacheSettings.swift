@@ -21,6 +21,9 @@ public struct LMCacheSettings: Sendable, Hashable {
     public var allocationTimeout = Duration.seconds(10)
     /// `pre_caching_hash_algorithm`, the same on every engine.
     public var hashAlgorithm = "builtin"
+    /// Whether the engines were started so that they can serve either role: LMCache's sync PD backend with `pd_role: both`, and
+    /// vLLM's `kv_role: kv_both`.
+    public var enginesChangeRoles = false
     /// Only rank 0 stores KV: true for MLA models.
     public var storesOnFirstRankOnly = false
     /// Storage beside the PD buffers.

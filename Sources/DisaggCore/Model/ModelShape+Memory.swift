@@ -45,8 +45,16 @@ extension ModelShape {
 
     /// Bytes of all weights: quantised matrices, and embedding and head in ``valueBytes``.
     public var weightBytes: Int {
-        let linear = quantizedBits.map { linearParameters / 8 * $0 } ?? linearParameters * valueBytes
-        return linear + embeddingParameters * valueBytes
+        let head = embeddingParameters * valueBytes
+        if quantization == "mxfp4", let experts {
+            // Only the experts are: 4 bits and a byte of scale for 32 values, in rows that vLLM fills up to 256 values.
+            let routed =
+                expertLayers * experts.count * (hasGatedFeedForward ? 3 : 2) * hiddenSize * experts.size
+            let rows = (experts.size + 255) / 256 * 256
+            return Int(Double(routed) * 4.25 / 8 * Double(rows) / Double(max(1, experts.size)))
+                + (linearParameters - routed) * valueBytes + head
+        }
+        return (quantizedBits.map { linearParameters / 8 * $0 } ?? linearParameters * valueBytes) + head
     }
 
     /// Bytes of weights in the largest rank.

@@ -16,6 +16,9 @@ public struct PairCostTunables: Sendable, Hashable {
     public var secondsPerTokenWithin = 0.000_000_5
     /// Seconds to move the KV of one token between groups: 131 KB over 200 Gb/s.
     public var secondsPerTokenAcross = 0.000_005
+    /// What a cached token is worth, 1 is the time that it saves now: 2 keeps conversations together, and under load still
+    /// lets them go.
+    public var cachedTokenWorth = 2.0
     /// Most prompt blocks remembered, of all prompts together; each takes 40 bytes.
     public var maximumBlocks = 262_144
     /// How long a prefill engine is thought to keep a block.

@@ -2,53 +2,63 @@ package import Logging
 internal import NIOCore
 internal import NIOPosix
 
-/// The subscriptions to all engines of a deployment that publish KV events, on a thread of their own.
+/// The subscriptions to all engines of a role that publish KV events, on a thread of their own. It follows the role's
+/// members: one that is added later is subscribed to, and what was known of one that left is forgotten.
 package final class KVEventFeed: Sendable {
-    /// One engine.
-    package struct Source: Sendable {
-        package var backend: String
-        package var serial: Int
-        package var events: Endpoint
-        package var replay: Endpoint?
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let eventLoop: any EventLoop
+    private let subscriptions: NIOLoopBound<Subscriptions>
 
-        package init(backend: String, serial: Int, events: Endpoint, replay: Endpoint?) {
-            self.backend = backend
-            self.serial = serial
-            self.events = events
-            self.replay = replay
+    private final class Subscriptions {
+        let index: KVEventIndex
+        let eventLoop: any EventLoop
+        let logger: Logger
+        var bySerial: [Int: KVEventSubscription] = [:]
+
+        init(index: KVEventIndex, eventLoop: any EventLoop, logger: Logger) {
+            self.index = index
+            self.eventLoop = eventLoop
+            self.logger = logger
+        }
+
+        /// Ends what is not wanted any more, and begins what is new. A member is never changed, so its serial tells all.
+        func follow(_ members: [(serial: Int, backend: String, events: KVEventAddress)]) {
+            let wanted = Set(members.map(\.serial))
+            for (serial, subscription) in bySerial where !wanted.contains(serial) {
+                subscription.stop()
+                bySerial[serial] = nil
+            }
+            for member in members where bySerial[member.serial] == nil {
+                let subscription = KVEventSubscription(
+                    backend: member.backend, serial: member.serial, events: member.events.publishes,
+                    replay: member.events.replays, index: index, eventLoop: eventLoop, logger: logger)
+                bySerial[member.serial] = subscription
+                subscription.start()
+            }
         }
     }
 
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    private let subscriptions: NIOLoopBound<[KVEventSubscription]>
-    private let eventLoop: any EventLoop
-
-    /// Creates the subscriptions; ``start()`` connects them.
-    package init(_ sources: [Source], index: KVEventIndex, logger: Logger) throws {
+    /// Creates a feed that follows nobody.
+    package init(index: KVEventIndex, logger: Logger) throws {
         let eventLoop = group.next()
         self.eventLoop = eventLoop
         subscriptions = try eventLoop.submit {
             NIOLoopBound(
-                sources.map {
-                    KVEventSubscription(
-                        backend: $0.backend, serial: $0.serial, events: $0.events, replay: $0.replay, index: index,
-                        eventLoop: eventLoop, logger: logger)
-                }, eventLoop: eventLoop)
+                Subscriptions(index: index, eventLoop: eventLoop, logger: logger), eventLoop: eventLoop)
         }.wait()
     }
 
-    /// Connects.
-    package func start() async {
-        _ = try? await eventLoop.submit { [subscriptions] in
-            for subscription in subscriptions.value { subscription.start() }
-        }.get()
+    /// Follows these members from now on, and no others.
+    package func follow(_ members: [BackendState]) {
+        let sources = members.compactMap { state in
+            state.backend.kvEvents.map { (state.meter.serial, state.backend.id, $0) }
+        }
+        eventLoop.execute { [subscriptions] in subscriptions.value.follow(sources) }
     }
 
     /// Ends all subscriptions.
     package func stop() async {
-        _ = try? await eventLoop.submit { [subscriptions] in
-            for subscription in subscriptions.value { subscription.stop() }
-        }.get()
+        _ = try? await eventLoop.submit { [subscriptions] in subscriptions.value.follow([]) }.get()
         try? await group.shutdownGracefully()
     }
 }

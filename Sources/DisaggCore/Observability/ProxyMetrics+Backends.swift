@@ -16,6 +16,10 @@ extension ProxyMetrics {
         func whole(
             _ name: String, _ kind: MetricFamily.Kind, _ help: String, _ value: (BackendState) -> Int?
         ) -> MetricFamily { family(name, kind, help) { value($0).map { .integer($0) } } }
+        // An old number is none: nobody trusts it, so nobody is shown it.
+        func fresh(_ state: BackendState) -> EngineLoad? {
+            state.meter.lastLoad.flatMap { $0.isFresh(at: now.uptimeNanoseconds) ? $0 : nil }
+        }
         return [
             whole("disagg_backend_up", .gauge, "Whether a backend is thought to be up.") {
                 $0.downCause == nil ? 1 : 0
@@ -54,13 +58,16 @@ extension ProxyMetrics {
                 $0.meter.budget.capacity
             },
             whole("disagg_backend_engine_running", .gauge, "Requests that an engine says it computes.") {
-                $0.meter.lastLoad?.running
+                fresh($0)?.running
             },
             whole("disagg_backend_engine_waiting", .gauge, "Requests that an engine says wait in it.") {
-                $0.meter.lastLoad?.waiting
+                fresh($0)?.waiting
             },
             family("disagg_backend_engine_kv_usage", .gauge, "Part of its KV cache that an engine says is in use.") {
-                $0.meter.lastLoad?.cacheUsage.map { .decimal($0) }
+                fresh($0)?.cacheUsage.map { .decimal($0) }
+            },
+            family("disagg_backend_engine_age_seconds", .gauge, "How old the numbers are that an engine told last.") {
+                $0.meter.lastLoad.map { .decimal($0.age(at: now.uptimeNanoseconds)) }
             },
         ]
     }

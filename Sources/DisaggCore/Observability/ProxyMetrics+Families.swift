@@ -21,14 +21,18 @@ extension ProxyMetrics {
     private func requestCounts(_ handoff: HandoffKind) -> MetricFamily {
         var family = MetricFamily("disagg_requests_total", .counter, "Finished requests.")
         let ordered = requests.sorted {
-            ($0.key.endpoint, $0.key.status, $0.key.reason) < ($1.key.endpoint, $1.key.status, $1.key.reason)
+            ($0.key.endpoint, $0.key.status, $0.key.reason, $0.key.retries, $0.key.failed.rawValue)
+                < ($1.key.endpoint, $1.key.status, $1.key.reason, $1.key.retries, $1.key.failed.rawValue)
         }
+        let disaggregated = HandoffReason.disaggregated.rawValue
         for (key, count) in ordered {
             family.add(
                 count,
                 [
                     ("endpoint", key.endpoint), ("code", "\(key.status)"), ("protocol", handoff.rawValue),
-                    ("reason", key.reason),
+                    ("disaggregated", key.reason == disaggregated ? "true" : "false"), ("reason", key.reason),
+                    ("retries", key.retries < RequestKey.mostRetries ? "\(key.retries)" : "\(key.retries)+"),
+                    ("failed", key.failed.label),
                 ])
         }
         return family
@@ -73,6 +77,9 @@ extension ProxyMetrics {
         }
         return [
             counter("disagg_retries_total", "Legs or pairs tried again.", retries),
+            counter(
+                "disagg_request_parts_total", "Hand-offs that requests for several prompts or choices were split into.",
+                requestParts),
             counter(
                 "disagg_clients_gone_total", "Clients that left before their answer was complete.", clientsGone),
             counter("disagg_streams_broken_total", "Streams ended with an error event.", streamsBroken),

@@ -7,15 +7,17 @@ package struct ProxyMetrics: Sendable {
         /// A ``HandoffReason``, or why the request came to no backend.
         package var reason: String
 
-        package init(endpoint: String, status: Int, reason: HandoffReason) {
-            self.init(endpoint: endpoint, status: status, outcome: reason.rawValue)
-        }
+        /// Retries, of which more than ``mostRetries`` are not told apart.
+        package var retries = 0
+        package var failed = RequestRecord.Failed()
+        package static let mostRetries = 3
 
-        /// - Parameter outcome: one of a fixed set of words.
-        package init(endpoint: String, status: Int, outcome: String) {
-            self.endpoint = endpoint
-            self.status = status
-            reason = outcome
+        package init(_ record: RequestRecord) {
+            endpoint = record.endpoint
+            status = record.status
+            reason = record.reason
+            retries = min(max(0, record.retries), Self.mostRetries)
+            failed = record.failed
         }
 
         /// The lengths tell nearly all apart, and are hashed sooner than the words.
@@ -75,6 +77,8 @@ package struct ProxyMetrics: Sendable {
     /// How late the loop's timer runs: what any event may have to wait.
     package var loopLag = MetricHistogram(.proxy)
     package var retries = 0
+    /// Parts of split requests.
+    package var requestParts = 0
     package var clientsGone = 0
     package var releases = 0
     package var releasesFailed = 0
@@ -98,20 +102,32 @@ package struct ProxyMetrics: Sendable {
 
     /// Counts a finished request.
     package mutating func count(_ record: RequestRecord) {
-        requests[
-            RequestKey(endpoint: record.endpoint, status: record.status, outcome: record.reason), default: 0] += 1
+        requests[RequestKey(record), default: 0] += 1
     }
 
-    /// Counts a finished generation request with its times.
-    package mutating func record(_ record: RequestRecord) {
-        count(record)
-        let timeline = record.timeline
+    /// Counts the stages of a part of a split request, which is counted as a whole.
+    package mutating func countStages(of part: RequestRecord) {
+        requestParts += 1
+        observeStages(part.timeline)
+    }
+
+    private mutating func observeStages(_ timeline: RequestTimeline) {
         for (stage, value) in [
             (Stage.queue, timeline.queue), (.prefill, timeline.prefill), (.handoff, timeline.handoff),
             (.decodeFirstByte, timeline.decodeFirstByte),
         ] {
             if let value { stages[stage.rawValue].observe(nanoseconds: value) }
         }
+    }
+
+    /// Counts what became of an attempt's KV.
+    package mutating func count(_ ending: ReleaseReason) { kvEndings[ending] += 1 }
+
+    /// Counts a finished generation request with its times.
+    package mutating func record(_ record: RequestRecord) {
+        count(record)
+        let timeline = record.timeline
+        observeStages(timeline)
         let path = (record.prefill == nil ? Path.decode : .pair).rawValue
         if let value = timeline.firstByte { latencies[path].firstToken.observe(nanoseconds: value) }
         if let value = timeline.perEvent(record.events) { latencies[path].outputToken.observe(nanoseconds: value) }
@@ -127,6 +143,7 @@ package struct ProxyMetrics: Sendable {
         overhead.add(other.overhead)
         loopLag.add(other.loopLag)
         retries += other.retries
+        requestParts += other.requestParts
         clientsGone += other.clientsGone
         releases += other.releases
         releasesFailed += other.releasesFailed

@@ -24,6 +24,30 @@ package struct RequestRecord: Sendable, Equatable {
     package var decode: String?
     /// Legs or pairs that were tried again.
     package var retries = 0
+    /// Which legs' backends failed on the way, whatever came of the request.
+    package struct Failed: OptionSet, Sendable, Hashable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        package static let prefill = Failed(rawValue: 1)
+        package static let decode = Failed(rawValue: 2)
+
+        package init(prefill: Bool, decode: Bool) {
+            self = []
+            if prefill { insert(.prefill) }
+            if decode { insert(.decode) }
+        }
+
+        /// The value of the label `failed`.
+        package var label: String {
+            switch (contains(.prefill), contains(.decode)) {
+            case (false, false): "none"
+            case (true, false): "prefill"
+            case (false, true): "decode"
+            case (true, true): "both"
+            }
+        }
+    }
+    package var failed = Failed()
     /// Whether the client left before its answer was complete.
     package var clientLeft = false
     /// Bytes of the request's body.

@@ -30,6 +30,9 @@ package final class RequestTrace {
         fieldNames = fields.fields.map(\.name)
     }
 
+    /// What the spans of a split request's parts belong to.
+    package var context: ServiceContext { span.context }
+
     /// Begins the span of a leg.
     ///
     /// - Parameter leg: `prefill` or `decode`; a second one of that name takes the first one's place.

@@ -69,9 +69,9 @@ public struct Calibration: Sendable {
         return max(0.03, mean.squareRoot())
     }
 
-    /// Mean of the absolute leave-one-out errors of rows with more than one measurement.
+    /// Mean of the absolute leave-one-out errors; by-products of other rows do not count.
     public var meanLeftOutError: Double {
-        let counted = residuals.filter { $0.row.count > 1 || !$0.row.name.hasSuffix(")") }
+        let counted = residuals.filter { !$0.row.isDerived }
         return counted.reduce(0) { $0 + abs($1.leftOutError) } / Double(max(1, counted.count))
     }
 

@@ -1,7 +1,7 @@
 /// Measurements of one machine, as a JSON file holds them.
 ///
-/// `{"source", "gpu", "model", "tensorParallel", "engine", "rows": [{"name", "n", "ttft_mean", "itl_late"}]}`, times in
-/// ms. `name` says what was measured: `eager_prefill_isl1024`, `graph_decode_c16_isl512`. Other members are ignored, so
+/// `{"source", "gpu", "model", "tensorParallel", "engine", "rows": [{"name", "n", "ttft_mean", "tpot_mean",
+/// "itl_late"}]}`, times in ms. `name` says what was measured: `eager_prefill_isl1024`, `graph_decode_c16_isl512`. Other members are ignored, so
 /// that a file can keep all that a benchmark printed.
 public struct CalibrationFile: Sendable, Hashable {
     /// Where and how it was measured.
@@ -43,7 +43,8 @@ public struct CalibrationFile: Sendable, Hashable {
             guard let rowName = row["name"]?.string else { continue }
             self.rows += CalibrationRow.rows(
                 name: rowName, count: row["n"]?.int ?? 1, firstToken: row["ttft_mean"]?.double,
-                betweenTokens: row["itl_late"]?.double ?? row["itl_p50"]?.double)
+                betweenTokens: row["itl_late"]?.double ?? row["itl_p50"]?.double,
+                nextTokens: row["tpot_mean"]?.double)
         }
         guard !self.rows.isEmpty else {
             throw CommandError(
@@ -59,12 +60,15 @@ public struct CalibrationFile: Sendable, Hashable {
         if let gpu { text += " \"gpu\": \(JSONString.encode(gpu)),\n" }
         if let model { text += " \"model\": \(JSONString.encode(model)),\n" }
         text += " \"tensorParallel\": \(tensorParallel),\n \"rows\": [\n"
-        text += rows.filter { !$0.name.hasSuffix(")") }.map { row in
+        text += rows.filter { !$0.isDerived }.map { row in
             let key = if case .prompt = row.kind { "ttft_mean" } else { "itl_late" }
             var line = "  {\"name\": \(JSONString.encode(row.name)), \"n\": \(row.count), "
             line += "\"\(key)\": \(DecimalText.fixed(row.milliseconds, 3))"
-            if let first = rows.first(where: { $0.name == row.name + " (first token)" }) {
-                line += ", \"ttft_mean\": \(DecimalText.fixed(first.milliseconds, 3))"
+            for (suffix, key) in [
+                (CalibrationRow.firstTokenSuffix, "ttft_mean"), (CalibrationRow.nextTokensSuffix, "tpot_mean"),
+            ] {
+                guard let derived = rows.first(where: { $0.name == row.name + suffix }) else { continue }
+                line += ", \"\(key)\": \(DecimalText.fixed(derived.milliseconds, 3))"
             }
             return line + "}"
         }.joined(separator: ",\n")

@@ -31,17 +31,27 @@ public struct CalibrationRow: Sendable, Hashable {
     /// How far off the row may be, relative: what the machine's noise is where nothing repeats it.
     ///
     /// Times of the GPU repeat within 3 %. Times of the host do not: the same engine was seen to launch a step in 15 and
-    /// in 21 ms, in phases of seconds. A single prompt without a warm-up is hardly a measurement.
+    /// in 21 ms, in phases of seconds, so what the host decides counts less: eager prompts that the GPU computes faster
+    /// than the host launches them, and eager steps of few requests. A single prompt without a warm-up is hardly a
+    /// measurement. Of the spreads that agree with this, those are taken that leave-one-out prefers.
     var spread: Double {
         switch kind {
         case .prompt(let tokens):
-            if count < 2 { return isEager ? 0.25 : 0.10 }
-            return tokens >= 2_048 ? 0.03 : 0.06
+            if count < 2 { return isEager ? 0.25 : 0.15 }
+            if tokens >= 2_048 { return 0.03 }
+            return isEager ? 0.10 : 0.06
         case .decode(let batch, _):
             if !isEager { return 0.03 }
-            return batch < 4 ? 0.15 : 0.06
+            return batch < 4 ? 0.18 : 0.06
         }
     }
+
+    /// Whether the row is a by-product of another one: ``name`` then ends in parentheses that say what of.
+    var isDerived: Bool { name.hasSuffix(")") }
+    static let firstTokenSuffix = " (first token)"
+    static let nextTokensSuffix = " (next tokens)"
+    /// Prompts beyond this many tokens keep the first token waiting in the API server, which shortens what follows.
+    private static let longestWithNextTokens = 4_096
 
     /// What a model says about the row.
     public func predicted(by model: CostModel) -> Double {
@@ -54,9 +64,13 @@ public struct CalibrationRow: Sendable, Hashable {
     /// The rows of a measurement of that name: `eager_prefill_isl1024` or `graph_decode_c16_isl512`; none for others.
     ///
     /// A decode row of one request also tells a time to a first token. Its KV holds the prompt and, where the late
-    /// tokens are timed, about 84 of the 96 answered ones.
+    /// tokens are timed, about 84 of the 96 answered ones. The tokens after an eager prompt's first one tell what a
+    /// step of one request takes.
+    ///
+    /// - Parameter nextTokens: mean time between the tokens that follow a prompt's first one, in ms.
     static func rows(
-        name: String, count: Int, firstToken: Double?, betweenTokens: Double?, answered: Int = 96
+        name: String, count: Int, firstToken: Double?, betweenTokens: Double?, nextTokens: Double? = nil,
+        answered: Int = 96
     ) -> [CalibrationRow] {
         let parts = name.split(separator: "_").map(String.init)
         guard parts.count >= 3, let isEager = ["eager": true, "graph": false][parts[0]] else { return [] }
@@ -73,9 +87,17 @@ public struct CalibrationRow: Sendable, Hashable {
         switch (parts[1], parts.count) {
         case ("prefill", 3):
             guard let tokens = number(parts[2], after: "isl"), let time = isTime(firstToken) else { return [] }
-            return [
-                .init(name: name, kind: .prompt(tokens: tokens), isEager: isEager, milliseconds: time, count: count)
+            var rows = [
+                CalibrationRow(
+                    name: name, kind: .prompt(tokens: tokens), isEager: isEager, milliseconds: time, count: count)
             ]
+            if isEager, tokens <= longestWithNextTokens, let next = isTime(nextTokens) {
+                rows.append(
+                    .init(
+                        name: name + nextTokensSuffix, kind: .decode(batch: 1, context: tokens), isEager: true,
+                        milliseconds: next, count: count))
+            }
+            return rows
         case ("decode", 4):
             guard let batch = number(parts[2], after: "c"), batch <= 100_000,
                 let tokens = number(parts[3], after: "isl"),
@@ -90,7 +112,7 @@ public struct CalibrationRow: Sendable, Hashable {
             if batch == 1, let first = isTime(firstToken) {
                 rows.append(
                     .init(
-                        name: name + " (first token)", kind: .prompt(tokens: tokens), isEager: isEager,
+                        name: name + firstTokenSuffix, kind: .prompt(tokens: tokens), isEager: isEager,
                         milliseconds: first, count: 1))
             }
             return rows

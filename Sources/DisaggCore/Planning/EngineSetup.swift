@@ -24,14 +24,16 @@ public struct EngineSetup: Sendable, Hashable {
         self.tensorParallel = max(1, tensorParallel)
         self.isEager = isEager
         kvValueBytes = shape.valueBytes
-        let isLarge = gpu.usableMiB >= 70 << 10 && gpu.family != .ampere
-        // vLLM's UsageContext defaults: 8,192 tokens and 1,024 sequences on large GPUs that are no A100, else 2,048
-        // and 256 (vllm/engine/arg_utils.py).
-        maximumBatchedTokens = isLarge ? 8_192 : 2_048
-        maximumSequences = isLarge ? 1_024 : 256
+        (maximumBatchedTokens, maximumSequences) = Self.defaultLimits(memoryMiB: gpu.usableMiB, family: gpu.family)
         groupGigabytesPerSecond =
             gpu.fabric == .switched || (gpu.fabric == .bridgedPairs && tensorParallel <= 2)
             ? gpu.linkGigabytesPerSecond : gpu.pcieGigabytesPerSecond * (gpu.fabric == .hostOnly ? 0.35 : 0.6)
+    }
+
+    /// `max_num_batched_tokens` and `max_num_seqs` where nothing is said: vLLM's server takes 8,192 and 1,024 on large GPUs
+    /// that are no A100, else 2,048 and 256 (`vllm/engine/arg_utils.py`).
+    static func defaultLimits(memoryMiB: Int, family: GPUModel.Family?) -> (batchedTokens: Int, sequences: Int) {
+        memoryMiB >= 70 << 10 && family != .ampere ? (8_192, 1_024) : (2_048, 256)
     }
 
     /// Why numbers for this model rest on formulas that no measurement has confirmed; nil for dense models with

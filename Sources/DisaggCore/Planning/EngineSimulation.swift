@@ -47,6 +47,17 @@ final class EngineSimulation<Timing: StepTiming> {
         self.limits = limits
     }
 
+    /// When something happens here next: a step ends, or a hand-off arrives.
+    var nextEvent: Double { min(stepEnd, arrivals.first?.key ?? .infinity) }
+
+    /// What the engine's metrics say of it.
+    var load: EngineLoad {
+        let isCut = firstWaiting < waiting.count && waiting[firstWaiting].computed > 0
+        return EngineLoad(
+            time: 0, running: running + prompts.count, waiting: waiting.count - firstWaiting - (isCut ? 1 : 0),
+            cacheUsage: min(1, Double(contextTokens) / Double(max(1, limits.kvTokens))))
+    }
+
     /// Adds a request that can be scheduled from `now` on. All steps that end before must have been run.
     func submit(_ task: EngineTask, at now: Double) {
         waiting.append(task)

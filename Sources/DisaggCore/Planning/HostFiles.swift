@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// Files that the planner reads and writes.
+/// Files that the planner and the benchmark read and write.
 package enum HostFiles {
     private static let maximumBytes = 256 << 20
 

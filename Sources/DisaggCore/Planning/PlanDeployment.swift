@@ -2,8 +2,9 @@
 package enum PlanDeployment {
     /// The deployment of the best layout; nil where there is none.
     ///
-    /// GPUs are given where all engines are on one host: the launcher starts engines on its own machine. On several hosts
-    /// the comment lines say which engine goes where.
+    /// GPUs are given as they were placed. Engines on one host are started by the launcher there. On several hosts they are
+    /// named by `urls`: `disagg-launch config` writes the commands and files of all of them, and the launcher starts the
+    /// proxy, on the first host.
     package static func deployment(_ result: PlanResult) -> Deployment? {
         guard let best = result.best else { return nil }
         let request = result.request
@@ -16,27 +17,35 @@ package enum PlanDeployment {
         if let prefill = best.layout.prefill {
             deployment.prefill = group(deployment.prefill, prefill, request, isApart: true)
         }
-        if best.layout.isDisaggregated, request.handoff == .lmcache {
-            let chunk = max(1, deployment.lmcache.chunkSize)
-            let bytes =
-                chunk * request.setup.shape.kvBytesPerToken(tensorParallel: best.layout.decode.tensorParallel)
-            let chunks = (request.workload.longestInput + chunk - 1) / chunk
-            // Room for the longest prompt from each prefill engine, at least for two, and an exact multiple of a chunk.
-            let feeding = max(2, best.layout.prefill?.count ?? 1)
-            deployment.lmcache.decodeBufferBytes = max((4 << 30) / bytes, chunks * feeding) * bytes
-            deployment.lmcache.prefillBufferBytes = max((2 << 30) / bytes, chunks * 2) * bytes
+        deployment.routing = request.proxy.routing
+        if let buffers = PDBuffers(best.layout, request) {
+            deployment.lmcache.chunkSize = buffers.chunkTokens
+            deployment.lmcache.decodeBufferBytes = buffers.decodeChunks * buffers.chunkBytes
+            deployment.lmcache.prefillBufferBytes = buffers.prefillChunks * buffers.chunkBytes
         }
-        if let placement = result.placement, Set(placement.seats.map(\.host)).count == 1 {
-            let devices = request.hosts[placement.seats.first?.host ?? 0].devices
-            func indices(_ role: BackendRole) -> [Int] {
-                placement.seats.filter { $0.engine.role == role }.flatMap { seat in
-                    seat.positions.filter(devices.indices.contains).map { devices[$0].index }
-                }
-            }
-            deployment.prefill.gpus = best.layout.isDisaggregated ? indices(.prefill) : []
-            deployment.decode.gpus = indices(.decode)
-        }
+        guard let placement = result.placement else { return deployment }
+        let isSpread = Set(placement.seats.map(\.host)).count > 1
+        place(.prefill, of: placement, on: request.hosts, isSpread: isSpread, &deployment.prefill)
+        place(.decode, of: placement, on: request.hosts, isSpread: isSpread, &deployment.decode)
+        if isSpread, let first = request.hosts.first { deployment.proxy.notify.host = first.name }
         return deployment
+    }
+
+    /// Gives a role's engines their GPUs and, on several hosts, their addresses: ports count up on each host.
+    private static func place(
+        _ role: BackendRole, of placement: Placement, on hosts: [GPUHost], isSpread: Bool, _ group: inout EngineGroup
+    ) {
+        let seats = placement.seats.filter { $0.engine.role == role && hosts.indices.contains($0.host) }
+        group.gpus = seats.flatMap { seat in
+            let devices = hosts[seat.host].devices
+            return seat.positions.filter(devices.indices.contains).map { devices[$0].index }
+        }
+        guard isSpread else { return }
+        var used: [Int: Int] = [:]
+        group.urls = seats.map { seat in
+            defer { used[seat.host, default: 0] += 1 }
+            return Endpoint(host: hosts[seat.host].name, port: group.port + used[seat.host, default: 0])
+        }
     }
 
     private static func group(_ group: EngineGroup, _ part: PlanLayout.Part, _ request: PlanRequest, isApart: Bool)
@@ -51,8 +60,7 @@ package enum PlanDeployment {
             "--max-model-len", "\(modelLength(request))",
         ]
         // The launcher adds it itself where the hand-off wants it.
-        let isImplied = isApart && [.lmcache, .lmcacheLegacy, .plain].contains(request.handoff)
-        if request.setup.isEager, !isImplied {
+        if request.setup.isEager, !(isApart && request.handoff.runsEagerly) {
             group.extraArguments.append("--enforce-eager")
         }
         return group

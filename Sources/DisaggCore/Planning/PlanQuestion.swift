@@ -7,23 +7,16 @@ package struct PlanQuestion: Sendable {
     package var inventory: [GPUHost] = []
     /// Indices or UUIDs that may be used; empty for all.
     package var selectors: [String] = []
-    package var input: String?
-    package var output: String?
-    package var rate: Double?
-    package var burstiness = "poisson"
-    /// Name and text of a trace file.
-    package var trace: (name: String, text: String)?
-    package var objectives = "ttft=1000ms,tpot=50ms"
-    package var percentile = 90
-    package var handoff = "lmcache"
-    package var firstToken = "decode"
-    package var utilization = 0.9
+    /// The load, its objectives, the hand-off and the policies.
+    package var load = LoadDescription(burstiness: "poisson", firstToken: "decode")
     package var dollarsPerHour: Double?
     package var maximumTensorParallel = 8
     package var network: Double = 25
-    package var seed: UInt64 = 0
 
-    package init(engine: EngineDescription) { self.engine = engine }
+    package init(engine: EngineDescription) {
+        self.engine = engine
+        load.objectives = "ttft=1000ms,tpot=50ms"
+    }
 
     /// Looks everything up.
     ///
@@ -60,48 +53,21 @@ package struct PlanQuestion: Sendable {
         }
         engine.tensorParallel = 1
         let predictor = try engine.predictor()
-        let workload = try workload()
-        guard utilization > 0, utilization <= 1 else {
-            throw CommandError("--gpu-memory-utilization: expected above 0 and at most 1, got \(utilization)")
-        }
-        guard (50...99).contains(percentile) else {
-            throw CommandError("--percentile: expected 50...99, got \(percentile)")
-        }
         var request = PlanRequest(
             modelName: engine.model, setup: predictor.setup, calibration: predictor.calibration, hosts: hosts,
-            workload: workload, isRateGiven: rate != nil || trace != nil,
-            objectives: try PlanObjectives(parsing: objectives, percentile: percentile))
-        guard let kind = HandoffKind(rawValue: handoff), kind != .none else {
-            let names = HandoffKind.allCases.filter { $0 != .none }.map(\.rawValue).joined(separator: ", ")
-            throw CommandError(
-                "--handoff: expected \(names), got \"\(handoff)\"; engines that do both are planned anyway")
+            workload: try load.workload(), isRateGiven: load.rate != nil || load.trace != nil,
+            objectives: try load.planObjectives())
+        request.handoff = try load.handoffKind()
+        guard request.handoff != .none else {
+            throw CommandError("--handoff: none cannot be planned for; engines that do both are planned anyway")
         }
-        guard let source = FirstTokenSource(rawValue: firstToken) else {
-            throw CommandError("--first-token: expected prefill or decode, got \"\(firstToken)\"")
-        }
-        request.handoff = kind
-        request.firstToken = source
-        request.utilization = utilization
+        request.firstToken = try load.firstTokenSource()
+        request.utilization = try load.checkedUtilization()
+        request.proxy = try load.proxy()
         request.maximumTensorParallel = max(1, min(64, maximumTensorParallel))
         request.networkGigabytesPerSecond = network
-        request.seed = seed
+        request.seed = load.seed
         if let dollarsPerHour { request.dollarsPerHour = dollarsPerHour }
         return request
-    }
-
-    private func workload() throws(CommandError) -> Workload {
-        if let trace {
-            var load = Workload(trace: try WorkloadTrace.parse(trace.text, name: trace.name))
-            if let rate { load.rate = rate }
-            return load
-        }
-        guard let input, let output else { throw CommandError("give --isl and --osl, or --trace FILE") }
-        if let rate, !(rate > 0 && rate <= 1e6) {
-            throw CommandError("--rate: expected requests a second above 0, at most 1000000, got \(rate)")
-        }
-        return Workload(
-            input: try LengthDistribution(input, option: "--isl"),
-            output: try LengthDistribution(output, option: "--osl"),
-            rate: rate ?? 1, burstiness: try PredictionQuestion.burstiness(burstiness))
     }
 }

@@ -28,6 +28,8 @@ public struct PlanRequest: Sendable {
     public var networkGigabytesPerSecond = 25.0
     /// Seed of the simulations.
     public var seed: UInt64 = 0
+    /// How the proxy chooses among the engines; what the deployment file gets.
+    package var proxy = ClusterRouter.Settings()
 
     /// Creates a request.
     public init(
@@ -52,7 +54,7 @@ public struct PlanRequest: Sendable {
 
     /// Whether engines of a disaggregated layout run without CUDA graphs: the launcher starts LMCache's and the shared
     /// store's so, as their authors do.
-    public var isEagerApart: Bool { setup.isEager || [.lmcache, .lmcacheLegacy, .plain].contains(handoff) }
+    public var isEagerApart: Bool { setup.isEager || handoff.runsEagerly }
 
     /// An engine of some ranks.
     ///

@@ -238,20 +238,21 @@ package struct PlanSearch: Sendable {
         // Long enough for several generations of requests, short enough for a quick search.
         let count = min(6_000, max(400, Int(rate * steps * limit / 1e3 * 3)))
         let requests = request.workload.requests(count: count, rate: rate, seed: request.seed)
+        var proxy = request.proxy
+        proxy.seed = request.seed
         let result: SimulationResult
         let decode = model(layout.decode, isApart: layout.isDisaggregated)
         if let part = layout.prefill {
             let prefill = model(part, isApart: true)
-            var cluster = ClusterSimulation(
+            proxy.decodeChunks = PDBuffers(layout, request)?.decodeChunks
+            let cluster = ClusterSimulation(
                 prefill: (prefill, limits(part, prefill), part.count),
                 decode: (decode, limits(layout.decode, decode), layout.decode.count),
-                handoff: request.profile(decode.setup),
-                router: TurnRouter(prefills: part.count, decodes: layout.decode.count))
+                handoff: request.profile(decode.setup), proxy: proxy)
             result = cluster.run(requests)
         } else {
-            var cluster = ClusterSimulation(
-                engines: (decode, limits(layout.decode, decode), layout.decode.count),
-                router: TurnRouter(prefills: 1, decodes: layout.decode.count))
+            let cluster = ClusterSimulation(
+                engines: (decode, limits(layout.decode, decode), layout.decode.count), proxy: proxy)
             result = cluster.run(requests)
         }
         let report = SimulationReport(result, requests: requests, objectives: request.objectives, skipping: 0.15)

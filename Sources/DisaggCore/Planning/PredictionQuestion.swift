@@ -5,20 +5,11 @@ package struct PredictionQuestion: Sendable {
     package var decodeBatch: Int?
     package var contextTokens: Int?
     package var asksCapacity = false
-    package var utilization = 0.9
-    package var input: String?
-    package var output: String?
-    package var rate: Double?
-    /// `even` or a number.
-    package var burstiness = "even"
+    /// Load and hand-off of a whole deployment, and the memory that an engine may take.
+    package var load = LoadDescription(burstiness: "even", firstToken: "prefill")
     package var prefills = 1
     package var decodes = 1
-    package var handoff = "lmcache"
-    package var firstToken = "prefill"
-    /// `ttft=500ms,tpot=50ms`.
-    package var objectives: String?
     package var requests = 2_000
-    package var seed: UInt64 = 0
 
     package init(engine: EngineDescription) { self.engine = engine }
 
@@ -26,15 +17,14 @@ package struct PredictionQuestion: Sendable {
     ///
     /// - Throws: ``CommandError`` where no question, or more than one, is asked, or a value is out of its range.
     package func answer(asJSON: Bool) throws(CommandError) -> String {
-        let asked = [prefillTokens != nil, decodeBatch != nil, asksCapacity, input != nil].filter { $0 }.count
+        let asked = [prefillTokens != nil, decodeBatch != nil, asksCapacity, load.input != nil || load.trace != nil]
+            .filter { $0 }.count
         guard asked == 1 else {
             throw CommandError(
                 "\(asked == 0 ? "nothing is asked" : "\(asked) questions are asked at once"); give one of --prefill-tokens, "
-                    + "--decode-batch with --context-tokens, --isl with --osl and --rate, or --kv-capacity")
+                    + "--decode-batch with --context-tokens, --isl with --osl and --rate, --trace, or --kv-capacity")
         }
-        guard utilization > 0, utilization <= 1 else {
-            throw CommandError("--gpu-memory-utilization: expected above 0 and at most 1, got \(utilization)")
-        }
+        let utilization = try load.checkedUtilization()
         let predictor = try engine.predictor()
         if let prefillTokens {
             try check("--prefill-tokens", prefillTokens, 1...10_000_000)
@@ -66,44 +56,21 @@ package struct PredictionQuestion: Sendable {
     }
 
     private func serving() throws(CommandError) -> ServingQuestion {
-        guard let input, let output, let rate else {
-            throw CommandError("a deployment's question needs --isl, --osl and --rate")
-        }
-        guard rate > 0, rate <= 1e6 else {
-            throw CommandError("--rate: expected requests a second above 0, at most 1000000, got \(rate)")
+        guard load.trace != nil || load.output != nil && load.rate != nil else {
+            throw CommandError("a deployment's question needs --isl, --osl and --rate, or --trace")
         }
         try check("--prefill", prefills, 0...1_000)
         try check("--decode", decodes, 1...1_000)
         try check("--requests", requests, 10...1_000_000)
-        guard let kind = HandoffKind(rawValue: handoff) else {
-            throw CommandError(
-                "--handoff: expected \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")), got \"\(handoff)\""
-            )
-        }
-        guard let source = FirstTokenSource(rawValue: firstToken) else {
-            throw CommandError("--first-token: expected prefill or decode, got \"\(firstToken)\"")
-        }
-        let workload = Workload(
-            input: try LengthDistribution(input, option: "--isl"),
-            output: try LengthDistribution(output, option: "--osl"),
-            rate: rate, burstiness: try Self.burstiness(burstiness))
-        var question = ServingQuestion(workload: workload, prefills: prefills, decodes: decodes, handoff: kind)
-        question.firstToken = source
-        question.utilization = utilization
+        var question = ServingQuestion(
+            workload: try load.workload(), prefills: prefills, decodes: decodes, handoff: try load.handoffKind())
+        question.firstToken = try load.firstTokenSource()
+        question.objectives = try load.planObjectives()
+        question.utilization = load.utilization
+        question.proxy = try load.proxy()
         question.count = requests
-        question.seed = seed
-        if let objectives { question.objectives = try PlanObjectives(parsing: objectives) }
+        question.seed = load.seed
         return question
-    }
-
-    /// `even`, or the shape of a gamma distribution.
-    package static func burstiness(_ text: String) throws(CommandError) -> Double {
-        if text == "even" { return .infinity }
-        if text == "poisson" { return 1 }
-        guard let value = Double(text), value > 0 else {
-            throw CommandError("--burstiness: expected even, poisson or a number above 0, got \"\(text)\"")
-        }
-        return value
     }
 
     private func check(_ option: String, _ value: Int, _ range: ClosedRange<Int>) throws(CommandError) {

@@ -22,8 +22,10 @@ public struct ServingQuestion: Sendable {
     public var utilization = 0.9
     /// Requests to simulate.
     public var count = 2_000
-    /// Seed of arrivals and lengths.
+    /// Seed of arrivals and lengths, and of the proxy's random choices.
     public var seed: UInt64 = 0
+    /// How the proxy chooses among the engines.
+    package var proxy = ClusterRouter.Settings()
 
     /// Creates a question.
     public init(workload: Workload, prefills: Int, decodes: Int, handoff: HandoffKind) {
@@ -68,21 +70,21 @@ public struct ServingQuestion: Sendable {
             handoff, firstToken: firstToken, kvBytesPerToken: budget.kvBytesPerToken,
             linkGigabytesPerSecond: decode.setup.gpu.fabric == .switched
                 ? decode.setup.gpu.linkGigabytesPerSecond : decode.setup.gpu.pcieGigabytesPerSecond)
+        var proxy = proxy
+        proxy.seed = seed
         let result: SimulationResult
         if prefills > 0, handoff != .none {
             let prefillBudget = MemoryBudget(prefill.setup, utilization: utilization)
             if let shortage = prefillBudget.shortage(forTokens: workload.longestInput) {
                 throw CommandError("the prefill engine does not fit: \(shortage); use more ranks or a larger GPU")
             }
-            var cluster = ClusterSimulation(
+            let cluster = ClusterSimulation(
                 prefill: (prefill.model, EngineLimits(prefill.setup, kvTokens: prefillBudget.kvTokens), prefills),
-                decode: (decode.model, decodeLimits, decodes), handoff: profile,
-                router: TurnRouter(prefills: prefills, decodes: decodes))
+                decode: (decode.model, decodeLimits, decodes), handoff: profile, proxy: proxy)
             result = cluster.run(requests)
         } else {
             let count = max(1, prefills + decodes)
-            var cluster = ClusterSimulation(
-                engines: (decode.model, decodeLimits, count), router: TurnRouter(prefills: 1, decodes: count))
+            let cluster = ClusterSimulation(engines: (decode.model, decodeLimits, count), proxy: proxy)
             result = cluster.run(requests)
         }
         // The first requests of a long run find empty engines; a short run is what was asked for.

@@ -184,7 +184,8 @@ package final class BackendState: Sendable {
 
     /// The engine is another process than before: what it held is gone.
     private func restarted(at now: NIODeadline) {
-        restartCount.wrappingAdd(1, ordering: .relaxed)
+        // One that nobody has asked yet has only come up late: nobody was connected to it.
+        if picked > 0 { restartCount.wrappingAdd(1, ordering: .relaxed) }
         meter.cacheValidSince = now.uptimeNanoseconds
         meter.budget.recover()
         meter.block(until: 0)

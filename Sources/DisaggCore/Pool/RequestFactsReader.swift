@@ -87,6 +87,11 @@ package final class RequestFactsReader: Sendable {
         withPrompt(request.members) { Self.tokens(request, $0, bytesPerToken: mostBytesPerToken) } / max(1, chunkTokens)
     }
 
+    /// Length in bytes of the prompt's JSON text, of which its blocks are cut.
+    package static func promptBytes(of request: GenerationRequest) -> Int {
+        withPrompt(request.members) { $0?.count ?? 0 }
+    }
+
     /// Calls `body` with the prompt as it stands in the body: text, token ids or messages; nil where there is none.
     private static func withPrompt<Result>(
         _ reader: MemberReader, _ body: (UnsafeRawBufferPointer?) -> Result

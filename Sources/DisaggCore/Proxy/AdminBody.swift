@@ -66,6 +66,19 @@ struct AdminBody {
         return weight
     }
 
+    /// `kv_events` and `kv_replay`: where the engine tells of its cache; nil where absent.
+    func kvEvents() throws(DisaggError) -> KVEventAddress? {
+        func address(_ name: String) throws(DisaggError) -> Endpoint? {
+            guard let member = members[name], !member.isNull else { return nil }
+            guard let endpoint = member.string.flatMap(ConfigText.endpoint), endpoint.port > 0 else {
+                throw DisaggError(.badRequest, "\(name): expected an address as 10.0.0.7:5557", parameter: name)
+            }
+            return endpoint
+        }
+        guard let publishes = try address("kv_events") else { return nil }
+        return KVEventAddress(publishes: publishes, replays: try address("kv_replay"))
+    }
+
     /// `receiver`: where an LMCache decoder takes KV; nil where absent.
     func receiver(host: String) throws(DisaggError) -> PDReceiver? {
         guard let member = members["receiver"], !member.isNull else { return nil }

@@ -155,8 +155,8 @@ extension AdminPage {
             role === 'prefill'
               ? { name: 'open hand-offs', n: 1, wide: 1, cell: b => count(b.open_handoffs) }
               : { name: 'per token', n: 1, wide: 1, cell: b => timeText(b.time_per_token_seconds) },
-            { name: 'engine: run / wait', n: 1, wide: 1, cell: b => b.engine ? `${count(b.engine.running)} / ${count(b.engine.waiting)}` : '–' },
-            { name: 'KV in use', n: 1, wide: 1, cell: b => b.engine && b.engine.kv_usage != null ? (100 * b.engine.kv_usage).toFixed(0) + ' %' : '–' },
+            { name: 'engine: run / wait', n: 1, wide: 1, cell: b => b.engine && !b.engine.stale ? `${count(b.engine.running)} / ${count(b.engine.waiting)}` : '–' },
+            { name: 'KV in use', n: 1, wide: 1, cell: b => b.engine && !b.engine.stale && b.engine.kv_usage != null ? (100 * b.engine.kv_usage).toFixed(0) + ' %' : '–' },
             { name: 'breaker', wide: 1, cell: b => el('span', { class: b.breaker === 'closed' ? 'muted' : 'warn' }, b.breaker) },
             { name: 'weight', n: 1, wide: 1, cell: b => String(b.weight) },
             { name: 'failures', n: 1, wide: 1, cell: b => el('span', { class: b.failures ? 'bad' : 'muted' }, count(b.failures)) }];

@@ -79,13 +79,14 @@ struct AdminServices: Sendable {
     }
 
     private func add(_ bytes: ByteBuffer) async throws(DisaggError) -> AdminAnswer {
-        let body = try AdminBody(bytes, known: ["role", "url", "id", "weight", "receiver"])
+        let body = try AdminBody(bytes, known: ["role", "url", "id", "weight", "receiver", "kv_events", "kv_replay"])
         let role = try body.role()
         let url = try body.url()
         var described = core.shared.deployment.backend(role, at: url)
         if let id = try body.id() { described.id = id }
         // Two decoders of one host have different ports, so the deployment's are not taken for granted.
         described.receiver = try body.receiver(host: url.host)
+        if let events = try body.kvEvents() { described.kvEvents = events }
         let backend = described
         let status = try await controller.add(backend, weight: try body.weight() ?? 1, from: .admin)
         return .json(status.json, status: 201, lines: "location: /admin/v1/backends/\(backend.id)\r\n")

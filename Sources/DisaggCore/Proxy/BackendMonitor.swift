@@ -9,12 +9,17 @@ final class BackendMonitor: Sendable {
     private let reactor: Reactor
     private let watch: NIOLoopBound<BackendWatch>
 
-    init(pool: BackendPool, admission: AdmissionGate, logger: Logger) throws {
+    /// - Parameter onChange: hears of the members, at first and whenever they change.
+    init(
+        pool: BackendPool, admission: AdmissionGate, logger: Logger,
+        onChange: @escaping @Sendable (PoolSnapshot) -> Void
+    ) throws {
         let reactor = try Reactor(name: "disagg-monitor")
         self.reactor = reactor
         watch = try reactor.submit {
             NIOLoopBound(
-                BackendWatch(reactor: reactor, pool: pool, admission: admission, logger: logger), eventLoop: reactor)
+                BackendWatch(reactor: reactor, pool: pool, admission: admission, logger: logger, onChange: onChange),
+                eventLoop: reactor)
         }.wait()
     }
 

@@ -26,8 +26,8 @@ struct BackendStatus: Sendable {
     let source: String?
     let pending: String?
     let engine: EngineLoad?
-    /// How old the engine's own numbers are, in seconds.
-    let engineAge: Double?
+    /// How old the engine's own numbers are, in seconds, and whether that is too old for policies to use them.
+    let engineAge: (seconds: Double, isStale: Bool)?
 
     init(_ state: BackendState, source: String?, pending: String?, at now: NIODeadline) {
         backend = state.backend
@@ -52,7 +52,7 @@ struct BackendStatus: Sendable {
         self.source = source
         self.pending = pending
         engine = state.meter.lastLoad
-        engineAge = engine.map { time > $0.time ? Double(time - $0.time) / 1e9 : 0 }
+        engineAge = engine.map { ($0.age(at: time), !$0.isFresh(at: time)) }
     }
 
     /// Adds the members to an object.
@@ -88,12 +88,17 @@ struct BackendStatus: Sendable {
                 $0.array("alloc_ports") { ports in for port in receiver.allocPorts { ports.element(port) } }
             }
         }
-        if let engine {
+        if let events = backend.kvEvents {
+            json.member("kv_events", events.publishes.description)
+            json.member("kv_replay", events.replays?.description)
+        }
+        if let engine, let engineAge {
             json.object("engine") {
                 $0.member("running", engine.running)
                 $0.member("waiting", engine.waiting)
                 $0.member("kv_usage", engine.cacheUsage)
-                $0.member("age_seconds", engineAge)
+                $0.member("age_seconds", engineAge.seconds)
+                $0.member("stale", engineAge.isStale)
             }
         }
     }

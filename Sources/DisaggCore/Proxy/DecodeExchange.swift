@@ -2,11 +2,13 @@ internal import NIOCore
 
 /// The decode leg: passes the decoder's answer to the client's sink, raw where nothing must be changed.
 ///
-/// Nothing goes to the client before there is something to be sure of: the first whole event of a stream, or the whole
+/// Nothing goes to the client before there is something to be sure of: the event of a stream's first token, or the whole
 /// of an answer in one piece (up to ``maximumHeldAnswer``). Until then another decoder can still be tried.
 final class DecodeExchange: UpstreamExchange {
     /// A larger answer in one piece is passed on while it comes.
     static let maximumHeldAnswer = 4 << 20
+    /// A stream that announces itself at greater length is passed on.
+    private static let maximumPreamble = 1 << 16
 
     /// Nil once the driver has done with this leg: a connection may end after its request did.
     private var driver: RequestDriver?
@@ -30,6 +32,10 @@ final class DecodeExchange: UpstreamExchange {
     private(set) var pieces = 0
     /// Whether the answer goes to the client.
     private(set) var isRelaying = false
+    /// The status that an error in place of a stream's first token stands for.
+    private var failedStatus: Int?
+    /// It is being found out whose fault the answer is.
+    var isJudged = false
     /// Whether the answer is complete.
     private(set) var hasEnded = false
     private var isEventStream = false
@@ -41,6 +47,8 @@ final class DecodeExchange: UpstreamExchange {
     private var cutEvent: ByteBuffer?
     /// An event longer than this is passed on in parts.
     private static let maximumHeldEvent = 1 << 20
+    /// Set when nobody waits for the answer any more; called at its end.
+    private var onLeft: ((LeftEnd) -> Void)?
 
     init(
         driver: RequestDriver, requestID: String, sink: ResponseSink, merge: FirstTokenMerge?, streamIsOpen: Bool,
@@ -65,6 +73,9 @@ final class DecodeExchange: UpstreamExchange {
     /// HTTP status of the answer, 0 before its head came.
     var status: Int { head?.status ?? 0 }
 
+    /// The status by which the decoder is judged: a stream that fails before its first token has 200 on the wire.
+    var outcome: Int { failedStatus ?? status }
+
     override func sent() { driver?.decodeWasSent(self) }
 
     override func received(_ head: UpstreamHead) {
@@ -75,6 +86,7 @@ final class DecodeExchange: UpstreamExchange {
     }
 
     override func received(_ bytes: UnsafeRawBufferPointer) {
+        guard onLeft == nil else { return }
         if !holdsEvents { return take(bytes) }
         if let whole = wholeEvents(adding: bytes) { whole.withUnsafeReadableBytes { take($0) } }
     }
@@ -103,12 +115,24 @@ final class DecodeExchange: UpstreamExchange {
     private func take(_ bytes: UnsafeRawBufferPointer) {
         if isRelaying { return relay(bytes) }
         if pending?.writeBytes(bytes) == nil { pending = ByteBuffer(bytes: bytes) }
-        let isSure = isEventStream && status == 200 && merge == nil
+        let isSure = isEventStream && status == 200 && merge == nil && hasOpened()
         let isLarge = merge == nil && rewriter == nil && (pending?.readableBytes ?? 0) > Self.maximumHeldAnswer
         if isSure || isLarge || (streamIsOpen && status == 200) { driver?.decodeBegan(self) }
     }
 
+    /// Whether the stream shows its first token, or an error in its place.
+    private func hasOpened() -> Bool {
+        guard failedStatus == nil, let pending else { return true }
+        switch pending.withUnsafeReadableBytes({ StreamOpening(reading: $0) }) {
+        case .preamble: return pending.readableBytes > Self.maximumPreamble
+        case .begun: break
+        case .failed(let status): failedStatus = status
+        }
+        return true
+    }
+
     override func ended() {
+        if onLeft != nil { return endLeft(status < 400 ? .answered : .closed) }
         if let rest = cutEvent {
             cutEvent = nil
             rest.withUnsafeReadableBytes { take($0) }
@@ -118,7 +142,42 @@ final class DecodeExchange: UpstreamExchange {
         if isRelaying { driver?.decodeEnded(self) }
     }
 
-    override func failed(_ failure: UpstreamFailure) { driver?.decodeFailed(self, failure) }
+    override func failed(_ failure: UpstreamFailure) {
+        if onLeft != nil { return endLeft(.closed) }
+        driver?.decodeFailed(self, failure)
+    }
+
+    // MARK: Leaving
+
+    /// How an exchange that was left came to its end.
+    enum LeftEnd {
+        /// Its answer was complete all the same.
+        case answered
+        /// Its connection was closed: by a decoder that saw its client leave, or with a decoder that died.
+        case closed
+        /// Neither happened in time.
+        case silent
+    }
+
+    /// Tells the decoder that nobody waits for its answer, and calls back when it has seen that.
+    func leave(completion: @escaping (LeftEnd) -> Void) {
+        onLeft = completion
+        resume()
+        leave()
+    }
+
+    /// Ends an exchange that was left, where it has not ended.
+    func giveUp() {
+        guard onLeft != nil else { return }
+        cancel()
+        endLeft(.silent)
+    }
+
+    private func endLeft(_ end: LeftEnd) {
+        let completion = onLeft
+        onLeft = nil
+        completion?(end)
+    }
 
     // MARK: Relaying
 

@@ -79,7 +79,10 @@ actor Discovery {
             let list = try BackendListFile(yaml: text, fileName: path)
             note(nil, at: path)
             let backends = list.entries.prefix(PoolController.maximumBackends).map { entry in
-                deployment.backend(entry.role, at: entry.endpoint, receiverPorts: entry.receiverPorts)
+                var backend = deployment.backend(
+                    entry.role, at: entry.endpoint, receiverPorts: entry.receiverPorts)
+                if let events = entry.kvEvents { backend.kvEvents = events }
+                return backend
             }
             await controller.apply(Array(backends), from: .file)
         } catch {

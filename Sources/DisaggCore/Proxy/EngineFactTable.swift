@@ -45,6 +45,17 @@ final class EngineFactTable {
         registrations = Dictionary(engines.map { ($0.http, $0) }) { _, last in last }
     }
 
+    /// Why an engine cannot take part in the hand-off; nil where it can, or did not register itself.
+    func refusal(of backend: Backend, by handoff: any HandoffProtocol) -> DisaggError? {
+        guard let wanted = handoff.transferMode, !registrations.isEmpty,
+            let told = registrations[Endpoint(host: backend.host, port: backend.port)]?.transferMode, told != wanted
+        else { return nil }
+        return DisaggError(
+            .unavailable,
+            "\(backend.id) registered with transfer_mode \(told), the deployment's is \(wanted); see handoffOptions.moriioMode"
+        )
+    }
+
     /// The backend with what its engine said of itself, which holds over what the deployment says.
     func completed(_ backend: Backend) -> Backend {
         guard !registrations.isEmpty,

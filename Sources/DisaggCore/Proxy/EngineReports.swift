@@ -22,7 +22,8 @@ final class EngineReports: Sendable {
         _ deployment: Deployment, loops: [NIOLoopBound<LoopContext>], reactors: [Reactor], logger: Logger,
         registered: @escaping @Sendable ([EngineRegistration]) -> Void
     ) {
-        guard !deployment.backends(.prefill).isEmpty else { return nil }
+        guard !deployment.backends(.prefill).isEmpty || deployment.discovery.pings else { return nil }
+        let wanted = HandoffKind.makeProtocol(deployment).transferMode
         let endpoint = deployment.proxy.notify
         let notice: @Sendable (Notification) -> Void = { notification in
             // An id that is none of ours names no loop; the first one counts it.
@@ -42,13 +43,27 @@ final class EngineReports: Sendable {
                 TelemetryListener(endpoint: endpoint, group: group, logger: logger, onNotification: notice))
         case .moriio, .p2pNCCL:
             listener = .registrations(
-                RegistrationListener(endpoint: endpoint, group: group, logger: logger) { registrations in
+                RegistrationListener(
+                    endpoint: endpoint, group: group, expiry: deployment.discovery.pingTimeout, logger: logger
+                ) { registrations in
+                    Self.warn(of: registrations, wanted, logger)
                     for (loop, reactor) in zip(loops, reactors) {
                         reactor.execute { loop.value.facts.registered(registrations) }
                     }
                     registered(registrations)
                 })
         default: return nil
+        }
+    }
+
+    /// Says which engines will not be used; called when an engine came, changed or went.
+    private static func warn(of engines: [EngineRegistration], _ wanted: String?, _ logger: Logger) {
+        guard let wanted else { return }
+        for engine in engines {
+            guard let told = engine.transferMode, told != wanted else { continue }
+            logger.warning(
+                "engine has another transfer_mode than the deployment, it is not used",
+                metadata: ["disagg.backend": "\(engine.http)", "disagg.told": "\(told)", "disagg.wanted": "\(wanted)"])
         }
     }
 

@@ -10,6 +10,8 @@ final class ProxyShared: Sendable {
     let pool: BackendPool
     let admission: AdmissionGate
     let factsReader: RequestFactsReader
+    /// Which prompts' KV decoders have; nil where no decision depends on it.
+    let decoderPrefixes: DecoderPrefixes?
     let handoff: any HandoffProtocol
     /// Prefill engines that a client's header may name.
     private let allowedPrefillers: [BackendState]
@@ -26,8 +28,15 @@ final class ProxyShared: Sendable {
             prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
             decodeChunks: deployment.decodeChunks, policies: policies)
         admission = AdmissionGate(capacity: deployment.admission.queue)
+        // LMCache's decoders run without a prefix cache (LMCache issue 2933): what they had is gone.
+        let guesses = deployment.handoff != .lmcache
+        let events = pool.policies.decode as? KVEventsPolicy
+        let isAsked = deployment.conditional.minimumUncachedTokens > 0 && (guesses || events != nil)
+        decoderPrefixes =
+            isAsked ? DecoderPrefixes(deployment.routing.prefixCache, events: events, guesses: guesses) : nil
         factsReader = RequestFactsReader(
-            needs: pool.policies.needs, model: deployment.model, session: deployment.routing.session,
+            needs: pool.policies.needs.union(decoderPrefixes?.needs ?? []), model: deployment.model,
+            session: deployment.routing.session,
             admission: deployment.admission)
         handoff = HandoffKind.makeProtocol(deployment)
         let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
@@ -91,7 +100,7 @@ final class LoopContext: ClientRequestHandler {
     /// Filled for each pick; its lists keep their memory.
     private var requestFacts = RequestFacts()
     private var lastMembers: PoolSnapshot
-    private(set) var releasesUnderWay = 0
+    var releasesUnderWay = 0
     private(set) var passesUnderWay = 0
     private var timer: RepeatedTask?
     private(set) var isDraining = false
@@ -137,11 +146,7 @@ final class LoopContext: ClientRequestHandler {
         upstream.closeExpired()
         for (id, stray) in strays where upstream.tick >= stray.deadline {
             strays[id] = nil
-            if stray.freesAtDeadline {
-                release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold)
-            } else {
-                end(stray.hold)
-            }
+            if stray.freesAtDeadline { release(stray.release) } else { end(stray.release.hold) }
         }
         for connection in Array(connections.values) { connection.checkDeadline(now: now) }
     }
@@ -182,6 +187,12 @@ final class LoopContext: ClientRequestHandler {
         }
         if case .chosen(let state) = result { return state }
         return nil
+    }
+
+    /// What can be known of a request.
+    func facts(of request: GenerationRequest, from origin: RequestOrigin) -> RequestFacts {
+        shared.factsReader.read(request, from: origin, into: &requestFacts)
+        return requestFacts
     }
 
     @inline(__always)
@@ -242,6 +253,12 @@ final class LoopContext: ClientRequestHandler {
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
         let route = Route.find(method: request.method, path: request.path)
         switch route {
+        case .generation(.native) where shared.deployment.handoff != .sglang && shared.deployment.handoff != .none:
+            refuse(
+                request, sink, endpoint: nil, reason: "no-route",
+                DisaggError(
+                    .notFound,
+                    "\(request.path) is SGLang's; this proxy's hand-off is \(shared.deployment.handoff.rawValue)"))
         case .generation(let endpoint):
             return generate(request, endpoint: endpoint, to: sink)
         case .anyDecoder where !shared.handoff.rules.decoderServesAlone:
@@ -292,14 +309,17 @@ final class LoopContext: ClientRequestHandler {
                 begin(driver)
                 return driver
             case .parts(let split):
-                let parts = PartedRequest(loop: self, sink: sink, split: split, headers: request.headers, wish: wish)
+                let parts = PartedRequest(
+                    loop: self, sink: sink, split: split, headers: request.headers, wish: wish, parent: request.trace)
                 parts.start()
                 return parts
             }
         } catch {
-            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: "invalid-request")
+            let decision = HandoffDecision(handoff: shared.deployment.handoff, reason: .invalidRequest)
+            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: decision.reason.rawValue)
+            let shown = settings.requests.showsDecision ? decision.line : ""
             sink.respond(
-                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n",
+                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n" + shown,
                 json: endpoint.errorBody(error))
             record.status = error.code.statusCode
             ended(record, sink)
@@ -310,7 +330,7 @@ final class LoopContext: ClientRequestHandler {
     /// Counts a driver in and starts it.
     func begin(_ driver: RequestDriver) {
         driver.slot = requests.add(driver)
-        metrics.requestsInFlight += 1
+        if driver.onEnd == nil { metrics.requestsInFlight += 1 }
         driver.start()
     }
 
@@ -382,7 +402,7 @@ final class LoopContext: ClientRequestHandler {
         guard let slot = driver.slot else { return }
         driver.slot = nil
         requests.remove(slot)
-        metrics.requestsInFlight -= 1
+        if driver.onEnd == nil { metrics.requestsInFlight -= 1 }
     }
 
     func passFinished() { passesUnderWay -= 1 }
@@ -403,7 +423,7 @@ final class LoopContext: ClientRequestHandler {
 
     /// Frees what the notifications of an ended attempt announce.
     func expectStrays(_ id: RequestID, _ stray: StrayNotices) {
-        guard strays.count < Self.maximumStrays else { return lose(stray.hold) }
+        guard strays.count < Self.maximumStrays else { return lose(stray.release.hold) }
         strays[id.description] = stray
     }
 
@@ -413,7 +433,7 @@ final class LoopContext: ClientRequestHandler {
             stray.known.append(connection)
             metrics.notificationsLate += 1
             strays[requestID] = stray.known.count < stray.expected ? stray : nil
-            if strays[requestID] == nil { release(stray.leg, at: stray.backend, heads: stray.heads, of: stray.hold) }
+            if strays[requestID] == nil { release(stray.release) }
             return
         }
         guard let driver = awaitedNotices[requestID] else {
@@ -422,81 +442,6 @@ final class LoopContext: ClientRequestHandler {
         }
         driver.noticeArrived(requestID: requestID, connection: connection)
     }
-
-    // MARK: Releases
-
-    /// Tries to free KV before it is given up, over a minute: LMCache's buffer keeps for ever what nobody retrieves.
-    private static let releaseTries = 18
-    /// Pause before the second try; each one after it is twice as long, up to 64 times this.
-    private static let releasePause = TimeAmount.milliseconds(75)
-    /// Releases under way beyond which a refused one is not tried again.
-    private static let maximumReleases = 4096
-
-    /// Sends a request whose only purpose is to free KV, again where the engine refuses it or breaks.
-    ///
-    /// - Parameter hold: what is given back when the KV is free.
-    func release(_ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?) {
-        metrics.releases += 1
-        releasesUnderWay += 1
-        tryRelease(leg, at: backend, heads: heads, of: hold, number: 1)
-    }
-
-    /// The KV was used or freed.
-    func end(_ hold: KVHold?) {
-        hold?.end()
-        shared.admission.roomFreed()
-    }
-
-    /// Nobody could free the KV.
-    func lose(_ hold: KVHold?) {
-        hold?.lose(leaseEnds: .now() + TimeAmount(shared.handoff.rules.lease ?? .seconds(30)))
-    }
-
-    private func tryRelease(
-        _ leg: LegRequest, at backend: BackendState, heads: RequestHeadWriter, of hold: KVHold?, number: Int
-    ) {
-        backend.enter()
-        let exchange = CollectingExchange(
-            timeout: shared.deployment.proxy.decodeIdleTimeout, on: reactor
-        ) { [self] result in
-            backend.leave()
-            var tries = Self.releaseTries
-            switch result {
-            case .success(let answer) where answer.head.status < 500 && answer.head.status != 429:
-                releasesUnderWay -= 1
-                end(hold)
-                return
-            case .success: break
-            // An engine that is gone took its KV along.
-            case .failure(.connect): tries = 2
-            case .failure: break
-            }
-            guard number < tries, releasesUnderWay <= Self.maximumReleases, !upstream.isShutDown else {
-                metrics.releasesFailed += 1
-                metrics.kvEndings[.abandoned] += 1
-                releasesUnderWay -= 1
-                if case .failure(.connect) = result { end(hold) } else { lose(hold) }
-                return
-            }
-            let pause = TimeAmount.nanoseconds(Self.releasePause.nanoseconds << Int64(min(number - 1, 6)))
-            reactor.assumeIsolated().scheduleTask(in: pause) { [self] in
-                tryRelease(leg, at: backend, heads: heads, of: hold, number: number + 1)
-            }
-        }
-        upstream.send(
-            head: heads.head(of: leg, to: backend), body: leg.body, to: backend, fresh: number > 1, for: exchange)
-    }
-
-    /// How long a cancelled exchange may take to end before its connection is closed for good.
-    private static let leaveTimeout = TimeAmount.seconds(5)
-
-    /// Waits for the end of an exchange that was left; ``left()`` is called at its end.
-    func awaitEnd(of exchange: CollectingExchange) {
-        releasesUnderWay += 1
-        reactor.assumeIsolated().scheduleTask(in: Self.leaveTimeout) { [weak exchange] in exchange?.giveUp() }
-    }
-
-    func left() { releasesUnderWay -= 1 }
 
     // MARK: The end
 

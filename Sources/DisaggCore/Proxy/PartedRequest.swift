@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import Tracing
 
 /// A request for several prompts or choices, served as one hand-off for each: the layer above ``RequestDriver``.
 ///
@@ -33,14 +34,33 @@ final class PartedRequest: RequestInFlight {
     private var isStarting = false
     /// How the first part that answered was served.
     private var decision: HandoffDecision?
+    /// What the log and the metrics show: a split request is one request.
+    private var record: RequestRecord
+    private let trace: RequestTrace?
+    private let parent: ServiceContext?
+    private var status = 0
+    /// Parts that were begun and are not over: also those that were left, which end by their protocol's rule.
+    private var unfinished = 0
+    private var hasAnswered = false
+    private var isRecorded = false
 
-    init(loop: LoopContext, sink: ResponseSink, split: RequestSplit, headers: HeaderBlock, wish: PairWish) {
+    /// - Parameter parent: the span that the request belongs to, where an embedding server has one.
+    init(
+        loop: LoopContext, sink: ResponseSink, split: RequestSplit, headers: HeaderBlock, wish: PairWish,
+        parent: ServiceContext? = nil
+    ) {
         self.loop = loop
         self.sink = sink
         self.split = split
         self.headers = headers
         self.wish = wish
         requestID = RequestHeadWriter.requestID(headers, using: &loop.generator, loop: loop.index)
+        trace = loop.shared.tracer.map {
+            RequestTrace($0, headers: headers, parent: parent, name: "POST \(split.request.endpoint.rawValue)")
+        }
+        self.parent = trace?.context ?? parent
+        record = RequestRecord(
+            split.request, requestID: requestID, traceParent: headers.first("traceparent"), at: RequestDriver.now)
         let prefix = split.request.endpoint == .chatCompletions ? "chatcmpl-" : "cmpl-"
         id = prefix + requestID
         merge = PartStreamMerge(id: id)
@@ -51,7 +71,10 @@ final class PartedRequest: RequestInFlight {
     private let id: String
     private var endpoint: GenerationRequest.Endpoint { split.request.endpoint }
 
-    func start() { startMore() }
+    func start() {
+        loop.metrics.requestsInFlight += 1
+        startMore()
+    }
 
     private func startMore() {
         // A part can end while it is being started.
@@ -67,10 +90,12 @@ final class PartedRequest: RequestInFlight {
         do throws(DisaggError) {
             let part = try request(of: index)
             let driver = RequestDriver(
-                loop: loop, sink: PartSink(index: index, whole: self), request: part, headers: headers,
-                requestID: "\(requestID)-\(index)", alone: loop.shared.handoff.reasonToDecodeAlone(part))
+                loop: loop, sink: PartSink(index: index, whole: self), request: part, headers: headers, parent: parent,
+                requestID: "\(requestID)-\(index)", alone: loop.shared.handoff.reasonToDecodeAlone(part),
+                onEnd: { [self] in partIsOver($0) })
             driver.wish = wish
             running[index] = driver
+            unfinished += 1
             if !isWritable { driver.clientIsWritable(false) }
             loop.begin(driver)
         } catch {
@@ -107,6 +132,7 @@ final class PartedRequest: RequestInFlight {
         output.clear()
         over(but: part)
         sink.end()
+        answered()
     }
 
     /// Events for the client.
@@ -120,6 +146,8 @@ final class PartedRequest: RequestInFlight {
     private func beginStream(_ part: PartSink?) {
         guard !isStreaming else { return }
         isStreaming = true
+        status = 200
+        record.timeline.firstByte(at: RequestDriver.now)
         sink.begin(status: 200, lines: lines("text/event-stream; charset=utf-8"), framing: .stream)
     }
 
@@ -142,7 +170,8 @@ final class PartedRequest: RequestInFlight {
         guard !isOver else { return }
         guard !isStreaming, isWritable else {
             over(but: part)
-            return sink.abort()
+            sink.abort()
+            return answered()
         }
         let error = DisaggError(
             .badGateway,
@@ -159,21 +188,27 @@ final class PartedRequest: RequestInFlight {
             beginStream(nil)
             over(but: nil)
             sink.write(end)
-            return sink.end()
+            sink.end()
+            return answered()
         }
         guard let answer = PartAnswerMerge.merge(bodies, of: split, id: id) else {
             let error = DisaggError(.badGateway, "an engine's answer has no choice")
             return fail(status: error.code.statusCode, body: endpoint.errorBody(error))
         }
         over(but: nil)
+        status = 200
+        record.timeline.firstByte(at: RequestDriver.now)
         sink.begin(status: 200, lines: lines("application/json"), framing: .length(answer.readableBytes))
         sink.write(answer)
         sink.end()
+        answered()
     }
 
     /// Ends the whole with an error: as an answer, or as the last event of a stream that has begun.
     private func fail(status: Int, body: ByteBuffer) {
+        decision = decision ?? running.values.first?.decision
         over(but: nil)
+        if !isStreaming { self.status = status }
         if isStreaming {
             sink.write(endpoint.errorEvents(engineBody: body))
         } else {
@@ -181,6 +216,7 @@ final class PartedRequest: RequestInFlight {
             if body.readableBytes > 0 { sink.write(body) }
         }
         sink.end()
+        answered()
     }
 
     /// Nothing more goes to the client; the parts that still run are left.
@@ -209,7 +245,45 @@ final class PartedRequest: RequestInFlight {
     func clientGone() {
         guard !isOver else { return }
         loop.metrics.clientsGone += 1
+        record.clientLeft = true
+        if status == 0 { status = 499 }
         over(but: nil)
+        answered()
+    }
+
+    // MARK: The record
+
+    /// Nothing more goes to the client.
+    private func answered() {
+        hasAnswered = true
+        finishIfOver()
+    }
+
+    /// A part has ended, answered or not.
+    private func partIsOver(_ part: RequestDriver) {
+        unfinished -= 1
+        loop.metrics.countStages(of: part.record)
+        record.retries += part.record.retries
+        record.failed.formUnion(part.record.failed)
+        record.events += part.record.events
+        if record.reason.isEmpty || record.reason == HandoffReason.disaggregated.rawValue {
+            record.reason = part.record.reason
+            record.prefill = part.record.prefill
+            record.decode = part.record.decode
+        }
+        finishIfOver()
+    }
+
+    private func finishIfOver() {
+        guard hasAnswered, unfinished == 0, !isRecorded else { return }
+        isRecorded = true
+        record.timeline.ended(at: RequestDriver.now)
+        record.status = status
+        record.handoff = loop.shared.deployment.handoff.rawValue
+        record.bytesOut = sink.bodyBytes
+        loop.metrics.requestsInFlight -= 1
+        loop.record(&record)
+        trace?.end(record)
     }
 
     func clientIsWritable(_ isWritable: Bool) {

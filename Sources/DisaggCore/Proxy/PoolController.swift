@@ -32,6 +32,8 @@ actor PoolController {
 
     nonisolated let pool: BackendPool
     private let handoff: HandoffKind
+    /// Why engines keep their roles; nil where they can change them.
+    private let fixedRoles: String?
     private let logger: Logger
     private var sources: [String: Source] = [:]
     private var pending: [String: Pending] = [:]
@@ -39,9 +41,10 @@ actor PoolController {
     private var restarts: [Int: Int] = [:]
     private var watches: [String: Task<Void, Never>] = [:]
 
-    init(pool: BackendPool, handoff: HandoffKind, logger: Logger) {
+    init(pool: BackendPool, deployment: Deployment, logger: Logger) {
         self.pool = pool
-        self.handoff = handoff
+        handoff = deployment.handoff
+        fixedRoles = deployment.reasonForFixedRoles
         self.logger = logger
         for state in pool.snapshot.all { sources[state.backend.id] = .deployment }
     }
@@ -146,11 +149,10 @@ actor PoolController {
             if case .role = pending[id] { return try resume(id) }
             return status(of: state, at: .now())
         }
-        guard handoff.enginesChangeRoles else {
+        if let fixedRoles {
             throw DisaggError(
                 .conflict,
-                "with the \(handoff.rawValue) hand-off an engine's role is fixed when it starts; remove \(id), restart it "
-                    + "with the other role's configuration and add it again")
+                "\(id) keeps its role: \(fixedRoles); else remove it, restart it for the other role, add it again")
         }
         var backend = state.backend
         backend.role = role
@@ -205,7 +207,10 @@ actor PoolController {
                     sources[id] = source
                     _ = try? resume(id)
                 }
-                continue
+                let events = pool.snapshot.backend(id: id)?.backend.kvEvents
+                // Its source says now that its events are elsewhere: it is another member, at once, and serves on.
+                guard sources[id] == source, events != backend.kvEvents else { continue }
+                leave(id)
             }
             // Another receiver at the same address is another engine: what was there is gone.
             if let former = twin(of: backend), sources[former.id] == source { leave(former.id) }
@@ -227,6 +232,7 @@ actor PoolController {
         var engine = backend
         engine.id = ""
         engine.transfer = KVTransferAddress()
+        engine.kvEvents = nil
         return engine
     }
 

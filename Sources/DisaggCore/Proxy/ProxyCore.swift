@@ -20,20 +20,23 @@ final class ProxyCore: Sendable {
     /// Where engines report; nil where the hand-off has no such place.
     private let reports: EngineReports?
     private let monitor: BackendMonitor
-    /// The engines' KV events; empty where no policy follows them.
-    private let feeds: [KVEventFeed]
+    /// The engines' KV events by role; empty where no policy follows them.
+    private let feeds: [BackendRole: KVEventFeed]
 
     init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) throws {
         let shared = ProxyShared(deployment: deployment, policies: policies, logger: logger)
         self.shared = shared
         accessLog = try deployment.proxy.accessLog.path.map { try AccessLogFile(path: $0, logger: logger) }
-        controller = PoolController(pool: shared.pool, handoff: deployment.handoff, logger: logger)
+        controller = PoolController(pool: shared.pool, deployment: deployment, logger: logger)
         discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
         let registrations =
             deployment.discovery.pings ? Registrations(deployment: deployment, controller: controller) : nil
         self.registrations = registrations
-        monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger)
-        feeds = try Self.feeds(shared.pool, logger)
+        let feeds = try Self.feeds(shared.pool.policies, logger)
+        self.feeds = feeds
+        monitor = try BackendMonitor(pool: shared.pool, admission: shared.admission, logger: logger) { members in
+            for (role, feed) in feeds { feed.follow(members.backends(role)) }
+        }
         let reactors = try (0..<(deployment.proxy.threads ?? System.coreCount)).map {
             try Reactor(name: "disagg-\($0)")
         }
@@ -60,18 +63,11 @@ final class ProxyCore: Sendable {
         }
     }
 
-    private static func feeds(_ pool: BackendPool, _ logger: Logger) throws -> [KVEventFeed] {
-        var feeds: [KVEventFeed] = []
-        for role in BackendRole.allCases {
-            let policy = role == .prefill ? pool.policies.prefill : pool.policies.decode
-            guard let events = (policy as? KVEventsPolicy)?.events else { continue }
-            let routing = pool.routing[role]
-            let sources = zip(pool.snapshot.backends(role), routing.kvEvents).enumerated().map { index, pair in
-                KVEventFeed.Source(
-                    backend: pair.0.backend.id, serial: pair.0.meter.serial, events: pair.1,
-                    replay: routing.kvReplay.indices.contains(index) ? routing.kvReplay[index] : nil)
-            }
-            feeds.append(try KVEventFeed(sources, index: events, logger: logger))
+    private static func feeds(_ policies: PolicySet, _ logger: Logger) throws -> [BackendRole: KVEventFeed] {
+        var feeds: [BackendRole: KVEventFeed] = [:]
+        for (role, policy) in [(BackendRole.prefill, policies.prefill), (.decode, policies.decode)] {
+            guard let index = (policy as? KVEventsPolicy)?.events else { continue }
+            feeds[role] = try KVEventFeed(index: index, logger: logger)
         }
         return feeds
     }
@@ -135,7 +131,6 @@ final class ProxyCore: Sendable {
     func start() async throws -> Int? {
         _ = try await forEachLoop { $0.start() }
         await monitor.start()
-        for feed in feeds { await feed.start() }
         return try await reports?.start()
     }
 
@@ -166,7 +161,7 @@ final class ProxyCore: Sendable {
         _ = try? await forEachLoop { $0.shutDown() }
         await accessLog?.finish()
         await monitor.stop()
-        for feed in feeds { await feed.stop() }
+        for feed in feeds.values { await feed.stop() }
         await reports?.shutdown()
         for reactor in reactors { await reactor.stop() }
     }

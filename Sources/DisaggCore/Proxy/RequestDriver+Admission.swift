@@ -9,13 +9,14 @@ extension RequestDriver {
         isAlone = alone
         if let refusal = refusalForever() {
             failure = refusal
+            reason = .promptTooLarge
             return perform(machine.noBackend())
         }
         // Who waits comes first.
         if loop.shared.admission.count == 0, choose() { return begin() }
         ticket = loop.wait(self, from: origin)
         guard ticket != nil else {
-            return turnAway("\(loop.shared.admission.count) requests wait already")
+            return turnAway(.queueFull, "\(loop.shared.admission.count) requests wait already")
         }
         record.timeline.beginWait(at: Self.now)
         admissionDeadline = loop.upstream.tick + LoopContext.ticks(loop.shared.deployment.admission.queueTimeout)
@@ -36,10 +37,11 @@ extension RequestDriver {
     func admissionTimedOut() {
         stopWaiting()
         let waited = loop.shared.deployment.admission.queueTimeout
-        turnAway("no backend had room within \(waited)")
+        turnAway(.queueTimeout, "no backend had room within \(waited)")
     }
 
-    private func turnAway(_ why: String) {
+    private func turnAway(_ reason: HandoffReason, _ why: String) {
+        self.reason = reason
         failure = DisaggError(.tooManyRequests, "too many requests: \(why); try again later")
         retryAfter = loop.shared.admission.secondsToWait
         perform(machine.noBackend())

@@ -6,6 +6,7 @@ extension RequestDriver {
     func start() {
         if let refusal = handoff.refusal(request) {
             failure = refusal
+            reason = .unsupportedRequest
             return perform(machine.noBackend())
         }
         var alone = decidedAlone
@@ -19,7 +20,10 @@ extension RequestDriver {
     func begin() {
         record.timeline.admitted(at: Self.now)
         chooseDecode { [self] found in
-            guard found else { return perform(machine.noBackend()) }
+            guard found else {
+                reason = refusedMode ? .transferMode : .noDecodeBackend
+                return perform(machine.noBackend())
+            }
             if let alone = aloneReason ?? reasonNotToPay(), alone != .noPrefillBackend {
                 reason = alone
                 hold(prefill: nil)
@@ -27,7 +31,7 @@ extension RequestDriver {
             }
             choosePrefill { [self] found in
                 if !found {
-                    reason = .noPrefillBackend
+                    reason = refusedMode ? .transferMode : .noPrefillBackend
                     if triedPrefill.isEmpty {
                         failure = DisaggError(.unavailable, "no prefill backend can be reached; see /ready")
                     }
@@ -74,6 +78,10 @@ extension RequestDriver {
             prefill = nil
             return completion(false)
         }
+        if refuses(chosen) {
+            triedPrefill.append(chosen)
+            return choosePrefill(completion: completion)
+        }
         prefill = chosen
         // One that the request itself names was not counted by a pick.
         if heldPrefill !== chosen { hold(prefill: chosen) }
@@ -99,6 +107,7 @@ extension RequestDriver {
         let id = RequestID(loop: loop.index, using: &loop.generator)
         ids.append(id)
         receiver = decode
+        prefillRestarts = prefill.restarts
         beginHold(prefill: prefill, decode: decode)
         noticeConnections = []
         let pair = BackendPair(
@@ -121,6 +130,10 @@ extension RequestDriver {
             decode = nil
             return completion(false)
         }
+        if refuses(chosen) {
+            triedDecode.append(chosen)
+            return chooseDecode(completion: completion)
+        }
         decode = chosen
         guard machine.rules.checksDecoderFirst else { return completion(true) }
         loop.upstream.checkReachable(chosen) { [self] unreachable in
@@ -131,6 +144,14 @@ extension RequestDriver {
             }
             learnContextLength(of: chosen) { completion(true) }
         }
+    }
+
+    /// Whether an engine registered itself in a way that does not fit the hand-off.
+    private func refuses(_ chosen: BackendState) -> Bool {
+        guard let refusal = loop.facts.refusal(of: chosen.backend, by: handoff) else { return false }
+        failure = refusal
+        refusedMode = true
+        return true
     }
 
     /// What the request wishes; only once, so that a failure is followed by a choice.

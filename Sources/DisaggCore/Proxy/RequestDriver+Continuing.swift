@@ -6,6 +6,8 @@ extension RequestDriver {
     /// What must look into a decode's answer; it may ask for more in the leg. Nil where the answer passes through raw.
     func rewriter(_ leg: inout LegRequest) -> AnswerRewriter? {
         guard continuation == nil, merge == nil else { return nil }
+        logprobMerge = PromptLogprobMerge(request)
+        if let logprobMerge { return logprobMerge }
         if let turns = loop.shared.turns {
             let lifetime = TimeAmount(loop.shared.deployment.handoffOptions.turnLifetime)
             return TurnRecorder { [conversation] parameters in

@@ -1,3 +1,5 @@
+internal import NIOCore
+
 /// Whether a hand-off pays, and what is told of how the request was served.
 extension RequestDriver {
     /// Why the decoder that was chosen shall serve the request alone although it could be handed off; nil where it pays.
@@ -6,11 +8,26 @@ extension RequestDriver {
         guard conditional.isOn, let decode else { return nil }
         let facts = ConditionalHandoff.Facts(
             promptTokens: request.promptTokens(bytesPerToken: conditional.bytesPerToken),
-            cachedOnDecoder: cachedOnDecoder,
+            cachedOnDecoder: cachedOnDecoder(decode, conditional),
             // The shortest queue is the one that a good choice would take.
             prefillInFlight: loop.members.prefill.map(\.inFlight).min() ?? 0, decodeInFlight: decode.inFlight,
             decoderCanPrefill: machine.rules.decoderServesAlone)
         return ConditionalHandoff.reasonToDecodeAlone(facts, conditional)
+    }
+
+    /// Tokens of the prompt whose KV a decoder has; 0 where nobody knows.
+    private func cachedOnDecoder(_ decode: BackendState, _ conditional: ConditionalSettings) -> Int {
+        guard let prefixes = loop.shared.decoderPrefixes else { return 0 }
+        let facts = loop.facts(of: request, from: origin)
+        promptKeys = facts.prefixKeys
+        return prefixes.cachedTokens(
+            of: request, facts, on: decode, in: loop.shared.pool, bytesPerToken: conditional.bytesPerToken, at: .now())
+    }
+
+    /// The decoder has the prompt's KV from now on.
+    func noteDecoderHasPrompt() {
+        guard let decode, !promptKeys.isEmpty else { return }
+        loop.shared.decoderPrefixes?.note(promptKeys, on: decode, at: .now())
     }
 
     /// How the request is being served.

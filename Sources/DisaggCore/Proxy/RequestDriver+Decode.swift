@@ -42,14 +42,20 @@ extension RequestDriver {
         loop.shared.admission.roomFreed()
     }
 
-    func cancelDecode() {
+    /// Closes the decode's connection.
+    ///
+    /// - Parameter releases: whether its KV is released then. The release must not overtake the request on another connection,
+    ///   so the decoder is first told that its client left.
+    func cancelDecode(releases: Bool = false) {
         guard let exchange = decodeExchange else { return }
         closeDecode()
-        exchange.cancel()
-        guard decodeIsHandedOff, machine.prefill == .done, !exchange.isRelaying else { return }
-        // A decoder that never saw the request cannot tell the prefill engine.
-        if !exchange.wasSent, machine.rules.release == .rejectedDecode { return release() }
-        loop.metrics.kvEndings[.cancelled] += 1
+        if releases, machine.client == .gone, machine.rules.release == .rejectedDecode, exchange.wasSent {
+            leftDecode = exchange
+        } else {
+            exchange.cancel()
+        }
+        let mayHoldKV = decodeIsHandedOff && machine.prefill == .done && !exchange.isRelaying
+        if mayHoldKV, machine.rules.release == .nothing { endKV(.cancelled) }
     }
 
     func decodeWasSent(_ exchange: DecodeExchange) {
@@ -58,21 +64,36 @@ extension RequestDriver {
     }
 
     func decodeBegan(_ exchange: DecodeExchange) {
-        guard exchange === decodeExchange, machine.decode == .sent else { return }
+        guard exchange === decodeExchange, machine.decode == .sent, !exchange.isJudged else { return }
         record.timeline.decodeAnswered(at: Self.now, succeeded: true)
-        decode?.record(.status(exchange.status, retryAfter: exchange.head?.retryAfter), at: .now())
+        guard exchange.outcome >= 500, exchange.outcome != 503 else { return decodeOpened(exchange) }
+        exchange.isJudged = true
+        exchange.pause()
+        findWhoFailed { [self] prefill in
+            guard exchange === decodeExchange, machine.decode == .sent else { return }
+            decodeOpened(exchange, prefillIsGone: prefill)
+        }
+    }
+
+    /// Goes on with an answer, or with an error of the decoder's or of the prefill engine's that it could not read from.
+    private func decodeOpened(_ exchange: DecodeExchange, prefillIsGone gone: BackendState? = nil) {
         var mayRetry = loop.members.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
         var isBlamed = true
-        if exchange.status >= 500 || exchange.status == 429 {
-            failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.status)")
-            if exchange.status >= 500 {
-                if refreshFacts() { (mayRetry, isBlamed) = (true, false) }
+        if let gone {
+            (mayRetry, isBlamed) = (true, false)
+            let text = "\(decode?.backend.id ?? "decode") could not have the KV of \(gone.backend.id), which is gone"
+            blamePrefill(gone, DisaggError(.badGateway, text))
+        } else {
+            decode?.record(.status(exchange.outcome, retryAfter: exchange.head?.retryAfter), at: .now())
+            if exchange.outcome >= 500 || exchange.outcome == 429 {
+                failure = DisaggError(.badGateway, "\(decode?.backend.id ?? "decode") answered \(exchange.outcome)")
             }
+            if exchange.outcome >= 500, refreshFacts() { (mayRetry, isBlamed) = (true, false) }
         }
         let actions = machine.decodeHead(
-            status: exchange.status, handedOff: decodeIsHandedOff, mayRetry: mayRetry)
+            status: exchange.outcome, handedOff: decodeIsHandedOff, mayRetry: mayRetry)
         if actions.contains(.retryPair), isBlamed, let decode { triedDecode.append(decode) }
         perform(actions)
         // Nothing more is read before the prefill engine is known to have taken the request.
@@ -94,8 +115,11 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
-        if decodeIsHandedOff, exchange.status < 400 { endHold() }
-        if decodeIsHandedOff, exchange.status < 400 { loop.metrics.kvEndings[.consumed] += 1 }
+        if decodeIsHandedOff, exchange.outcome < 400 {
+            endHold()
+            endKV(.consumed)
+        }
+        if exchange.outcome < 400 { noteDecoderHasPrompt() }
         if pausedSince == nil { exchange.resume() }
         exchange.beginRelay()
         forgetRequest()
@@ -113,8 +137,10 @@ extension RequestDriver {
     /// The stream's mean time between tokens: an engine sends each in a piece of its own.
     private func observePace(_ exchange: DecodeExchange) {
         guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
-        let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
-        decode.meter.observe(timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight)
+        let now = NIODeadline.now()
+        let seconds = Double((now - began).nanoseconds) / 1e9
+        decode.meter.observe(
+            timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight, at: now.uptimeNanoseconds)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {

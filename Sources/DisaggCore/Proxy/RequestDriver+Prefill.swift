@@ -29,6 +29,7 @@ extension RequestDriver {
         record.timeline.prefillSent(at: Self.now)
         prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
         enterPrefill(prefill)
+        kvIsOpen = true
         if loop.measuresSpeed { prefill.meter.prefillBegan(at: NIODeadline.now().uptimeNanoseconds) }
         let joined = trace?.begin("prefill", backend: prefill.backend.id) ?? []
         loop.upstream.send(
@@ -41,14 +42,15 @@ extension RequestDriver {
         record.timeline.prefillEnded(at: Self.now, succeeded: false)
         prefillExchange = nil
         prefillDeadline = nil
-        loop.metrics.kvEndings[.cancelled] += 1
-        guard machine.rules.release == .rejectedDecode, exchange.wasSent else {
+        guard machine.rules.release == .rejectedDecode, exchange.wasSent, let attempt else {
+            endKV(.cancelled)
             exchange.cancel()
             if let prefill { leavePrefill(prefill, queuedTokens, nil) }
             return
         }
         // Its answer may be on its way, with KV that would be held until its lease ends.
-        leftHold = takeHold()
+        leftHolds[attempt.id] = takeHold()
+        kvIsOpen = false
         loop.awaitEnd(of: exchange)
         exchange.leave()
     }
@@ -71,9 +73,12 @@ extension RequestDriver {
         _ result: Result<CollectingExchange.Answer, UpstreamFailure>, _ attempt: HandoffAttempt
     ) {
         loop.left()
-        defer { leftHold = nil }
-        guard case .success(let whole) = result, whole.head.status < 300 else { return loop.end(leftHold) }
-        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body), leftHold)
+        let hold = leftHolds.removeValue(forKey: attempt.id)
+        guard case .success(let whole) = result, whole.head.status < 300 else {
+            loop.metrics.count(.cancelled)
+            return loop.end(hold)
+        }
+        release(attempt, PrefillAnswer(status: whole.head.status, body: whole.body), hold)
     }
 
     private func prefillEnded(_ result: Result<CollectingExchange.Answer, UpstreamFailure>, at backend: BackendState) {
@@ -106,6 +111,7 @@ extension RequestDriver {
                 return perform(machine.prefillAnswered(.failed))
             }
             answer = read
+            logprobMerge?.read(whole.body, isStream: request.isStream)
             merge = handoff.firstTokenMerge(request, answer: read)
             if verdict == .unusable {
                 reason = .firstTokenPartial
@@ -143,7 +149,7 @@ extension RequestDriver {
         sendPrefill(fresh: true)
     }
 
-    private func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
+    func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
         triedPrefill.append(backend)
         loop.facts.forget(backend)
         failure = error

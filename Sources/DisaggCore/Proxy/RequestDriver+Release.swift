@@ -9,13 +9,28 @@ extension RequestDriver {
 
     /// Frees an attempt's KV; `hold` is what is given back then.
     func release(_ attempt: HandoffAttempt, _ answer: PrefillAnswer?, _ hold: KVHold?) {
+        kvIsOpen = false
         guard let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return loop.end(hold) }
-        // LMCache's KV lies at the decoder it was sent to; NIXL's is freed through any decoder.
-        let needsSame = machine.rules.release == .throwAwayDecode
-        let another = needsSame ? nil : anotherDecode() ?? decode
-        guard let backend = needsSame ? receiver : another else { return loop.end(hold) }
-        loop.metrics.kvEndings[needsSame ? .throwAwayDecode : .rejectedDecode] += 1
-        loop.release(leg, at: backend, heads: heads, of: hold)
+        guard let backend = releasingDecode else { return loop.lose(hold) }
+        let release = makeRelease(leg, at: backend, hold)
+        guard let left = leftDecode else { return loop.release(release) }
+        leftDecode = nil
+        loop.release(release, after: left)
+    }
+
+    /// The decoder that is asked to free KV.
+    ///
+    /// LMCache's KV lies at the decoder it was sent to. NIXL's is freed through any decoder: one that was sent the request
+    /// and then left comes first, since it may read the KV already.
+    private var releasingDecode: BackendState? {
+        if machine.rules.release == .throwAwayDecode { return receiver }
+        return leftDecode == nil ? anotherDecode() ?? decode : decode
+    }
+
+    private func makeRelease(_ leg: LegRequest, at backend: BackendState, _ hold: KVHold?) -> KVRelease {
+        let isDecode = machine.rules.release == .throwAwayDecode
+        return KVRelease(
+            leg: leg, backend: backend, heads: heads, ending: isDecode ? .throwAwayDecode : .rejectedDecode, hold: hold)
     }
 
     private func anotherDecode() -> BackendState? {
@@ -26,14 +41,24 @@ extension RequestDriver {
 
     /// Hands the notifications that this attempt may still get to the loop, which frees what they announce.
     func expectStrays() {
-        guard let receiver, let attempt, let leg = handoff.releaseLeg(request, attempt, answer: answer) else { return }
+        guard let receiver, let attempt,
+            let leg = handoff.releaseLeg(request, attempt, answer: answer)
+        else { return }
+        kvIsOpen = false
         loop.expectStrays(
             attempt.id,
             StrayNotices(
-                leg: leg, backend: receiver, heads: heads, known: noticeConnections,
+                release: makeRelease(leg, at: receiver, takeHold()), known: noticeConnections,
                 expected: machine.rules.expectedNotices,
                 deadline: loop.upstream.tick + LoopContext.ticks(settings.notificationTimeout * Self.lateNotice),
-                freesAtDeadline: answer != nil, hold: takeHold()))
+                freesAtDeadline: answer != nil))
+    }
+
+    /// What became of the present attempt's KV; the first word counts.
+    func endKV(_ ending: ReleaseReason) {
+        guard kvIsOpen else { return }
+        kvIsOpen = false
+        loop.metrics.count(ending)
     }
 
     /// Tells the machine when the finished prefill's lease is over.
@@ -42,7 +67,7 @@ extension RequestDriver {
         machine.leaseExpired(decodeIsOut: decodeExchange?.wasSent == true)
         guard machine.isExpired else { return }
         leaseDeadline = nil
-        loop.metrics.kvEndings[.lease] += 1
+        endKV(.lease)
         endHold()
     }
 }

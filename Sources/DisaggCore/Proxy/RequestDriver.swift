@@ -38,8 +38,12 @@ final class RequestDriver: RequestInFlight {
     var chunksHeld: (budget: ChunkBudget, chunks: Int)?
     /// The present attempt's KV, until it is used or somebody else sees to it.
     var hold: KVHold?
-    /// The KV of a prefill that was cancelled and may have been answered all the same.
-    var leftHold: KVHold?
+    /// The KV of prefills that were cancelled and may have been answered all the same, by their attempts' ids.
+    var leftHolds: [RequestID: KVHold] = [:]
+    /// What becomes of the present attempt's KV is not known yet.
+    var kvIsOpen = false
+    /// The decode that is left before its answer; its KV is released when it has ended.
+    var leftDecode: DecodeExchange?
 
     /// The backends that the request itself names, where the deployment lets it.
     var wish = PairWish()
@@ -47,6 +51,8 @@ final class RequestDriver: RequestInFlight {
     var decode: BackendState?
     /// The decoder the present prefill was told to send its KV to; ``decode`` may have been replaced since.
     var receiver: BackendState?
+    /// How often the prefill engine had been restarted when the present pair was chosen.
+    var prefillRestarts = 0
     /// Backends that failed this request; they are asked last.
     var triedPrefill: [BackendState] = []
     var triedDecode: [BackendState] = []
@@ -71,6 +77,8 @@ final class RequestDriver: RequestInFlight {
     let conversation: Conversation?
     /// Remembers a stream's tokens where another decoder may go on with it.
     var recorder: StreamRecorder?
+    /// Waits for the prefill engine's answer, which comes ahead of what is relayed.
+    var logprobMerge: PromptLogprobMerge?
     /// What the next decoder goes on with.
     var continuation: StreamContinuation?
     var streamIsOpen = false
@@ -79,8 +87,10 @@ final class RequestDriver: RequestInFlight {
     var lostOnStaleConnection = false
 
     let decidedAlone: HandoffReason?
-    /// Tokens of the prompt whose KV the chosen decoder has; set by who chooses it, where its policy knows.
-    var cachedOnDecoder = 0
+    /// Keys of the prompt's blocks, where it matters which decoder has had it before.
+    var promptKeys: [UInt64] = []
+    /// Tells the whole of a split request what became of this part; nil for a request of its own.
+    let onEnd: ((RequestDriver) -> Void)?
     var reason = HandoffReason.disaggregated
     var failure = DisaggError(.unavailable, "no decode backend can be reached; see /ready")
     var status = 0
@@ -97,6 +107,8 @@ final class RequestDriver: RequestInFlight {
     /// Nil where no tracer was bootstrapped.
     let trace: RequestTrace?
     var isOver = false
+    /// An engine was passed over because of the transfer mode it registered with.
+    var refusedMode = false
     /// No prefill backend is wanted.
     var isAlone = false
     /// Why, where that was decided beforehand.
@@ -106,12 +118,15 @@ final class RequestDriver: RequestInFlight {
     ///
     /// - Parameters:
     ///   - requestID: the id that the legs carry, where it is not the client's.
+    ///   - onEnd: for a part of a split request, which is counted as one: called when the part is over.
     ///   - parent: the span that the request belongs to, where an embedding server has one.
     ///   - alone: why a decoder shall serve the request alone; nil where it is to be handed off.
     init(
         loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
-        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason?
+        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason?,
+        onEnd: ((RequestDriver) -> Void)? = nil
     ) {
+        self.onEnd = onEnd
         self.loop = loop
         self.sink = sink
         self.request = request
@@ -135,7 +150,7 @@ final class RequestDriver: RequestInFlight {
 
     func perform(_ actions: HandoffActions) {
         if actions.contains(.cancelPrefill) { cancelPrefill() }
-        if actions.contains(.cancelDecode) { cancelDecode() }
+        if actions.contains(.cancelDecode) { cancelDecode(releases: actions.contains(.release)) }
         if actions.contains(.release) { release() }
         if actions.contains(.expectStrays) { expectStrays() }
         if actions.contains(.answerFromPrefill) { answerFromPrefill() }
@@ -194,8 +209,9 @@ final class RequestDriver: RequestInFlight {
         record.prefill = decodeIsHandedOff || reason == .disaggregated ? prefill?.backend.id : nil
         record.decode = decode?.backend.id
         record.retries = retriesMade
+        record.failed = RequestRecord.Failed(prefill: !triedPrefill.isEmpty, decode: !triedDecode.isEmpty)
         record.bytesOut = sink.bodyBytes
-        loop.record(&record)
+        if let onEnd { onEnd(self) } else { loop.record(&record) }
         trace?.end(record)
         for id in ids { loop.forgetNotices(id) }
         letGo()

@@ -22,8 +22,8 @@ enum Route: Equatable {
 
     /// The paths, for an error's text.
     static let served =
-        "/v1/completions, /v1/chat/completions, /v1/responses, /v1/messages, /inference/v1/generate, /v1/models, "
-        + "/tokenize, /detokenize, /v1/messages/count_tokens, /health, /ready, /load, /version and /metrics; "
+        "/v1/completions, /v1/chat/completions, /v1/responses, /v1/messages, /inference/v1/generate, /generate (SGLang), "
+        + "/v1/models, /tokenize, /detokenize, /v1/messages/count_tokens, /health, /ready, /load, /version and /metrics; "
         + "embeddings, scores and transcriptions go to a decoder"
 
     /// Finds the route of a request.

@@ -2,9 +2,8 @@
 ///
 /// The KV they announce lies at a decoder that nobody will ask for it. When the last one is there it is freed.
 struct StrayNotices {
-    let leg: LegRequest
-    let backend: BackendState
-    let heads: RequestHeadWriter
+    /// What frees the KV.
+    let release: KVRelease
     /// Connections that notified already; one rank has one.
     var known: [UInt64]
     let expected: Int
@@ -13,6 +12,4 @@ struct StrayNotices {
     /// Whether the KV is freed at the deadline too: its prefill ended well, so it was sent, and a notification can be lost
     /// while the KV is not. The decode that went ahead may have come too early to use it.
     let freesAtDeadline: Bool
-    /// What is given back when the KV is free.
-    let hold: KVHold?
 }

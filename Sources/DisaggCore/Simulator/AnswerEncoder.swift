@@ -5,6 +5,7 @@ enum AnswerEncoder {
     case responses(ResponsesEncoder)
     case messages(MessagesEncoder)
     case tokens(TokensEncoder)
+    case native(NativeEncoder)
 
     init(context: AnswerContext, fields: AnswerFields) {
         switch context.request.endpoint {
@@ -13,13 +14,14 @@ enum AnswerEncoder {
         case .responses: self = .responses(ResponsesEncoder(context: context, fields: fields))
         case .messages: self = .messages(MessagesEncoder(context: context))
         case .tokens: self = .tokens(TokensEncoder(context: context))
+        case .native: self = .native(NativeEncoder(context: context))
         }
     }
 
     /// Whether a stream ends with `data: [DONE]`.
     var endsWithDone: Bool {
         switch self {
-        case .completion, .chat, .tokens: true
+        case .completion, .chat, .tokens, .native: true
         case .responses, .messages: false
         }
     }
@@ -47,6 +49,7 @@ enum AnswerEncoder {
         case .tokens(var tokens):
             tokens.context = changed(tokens.context)
             self = .tokens(tokens)
+        case .native: break
         }
     }
 
@@ -55,7 +58,7 @@ enum AnswerEncoder {
     /// - Parameter choices: of all prompts together.
     mutating func start(choices: Int) -> [String] {
         switch self {
-        case .completion, .tokens: return []
+        case .completion, .tokens, .native: return []
         case .chat(let chat): return (0..<choices).map { chat.roleChunk(index: $0) }
         case .responses(var responses):
             defer { self = .responses(responses) }
@@ -82,6 +85,9 @@ enum AnswerEncoder {
             defer { self = .messages(messages) }
             return messages.events(piece)
         case .tokens(let tokens): return [tokens.chunk(piece, produced: produced)]
+        case .native(var native):
+            defer { self = .native(native) }
+            return [native.chunk(piece, produced: produced)]
         }
     }
 
@@ -97,6 +103,7 @@ enum AnswerEncoder {
             defer { self = .responses(responses) }
             return responses.end(completionTokens: completionTokens)
         case .messages(let messages): return messages.end(completionTokens: completionTokens)
+        case .native: return []
         case .tokens(let tokens):
             return tokens.context.request.includesUsage ? [tokens.usageChunk(completionTokens: completionTokens)] : []
         }
@@ -114,13 +121,14 @@ enum AnswerEncoder {
         case .responses(let responses): return responses.body(choices.first ?? JoinedChoice(), transfer: transfer)
         case .messages(let messages): return messages.body(choices.first ?? JoinedChoice(), transfer: transfer)
         case .tokens(let tokens): return tokens.body(choices, transfer: transfer)
+        case .native(let native): return native.body(choices)
         }
     }
 
     /// The event that ends a stream which failed.
     func errorEvent(_ error: SimulatedAPIError) -> String {
         switch self {
-        case .completion, .chat, .tokens: AnswerContext.event(error.body)
+        case .completion, .chat, .tokens, .native: AnswerContext.event(error.body)
         case .responses, .messages: AnswerContext.event(error.body(for: .messages), named: "error")
         }
     }

@@ -51,6 +51,8 @@ enum SideListener: Sendable, Hashable {
     case lmcacheInit(rank: Int)
     /// LMCache decoder: `pd_peer_alloc_port` of a rank.
     case lmcacheAlloc(rank: Int)
+    /// LMCache decoder: `pd_peer_query_port` of a rank, where prefill engines ask what it holds.
+    case lmcacheQuery(rank: Int)
     /// The KV connector's port of a data-parallel rank.
     case channel(rank: Int)
     /// SGLang: the bootstrap server, to which decoders register.

@@ -24,6 +24,8 @@ package struct KVLedger: Sendable, Hashable {
     package var stuck = 0
     /// Notifications handed to the sender.
     package var notificationsSent = 0
+    /// LMCache: questions for cached KV that were answered, at the decoder and at the prefill engine.
+    package var probes = 0
     /// The engine core died, of a request or of a fault.
     package var dead = false
     /// It died of an injected fault.
@@ -42,6 +44,7 @@ package struct KVLedger: Sendable, Hashable {
         #"{"held":\#(held),"transferred":\#(transferred),"released":\#(released),"leaked":\#(leaked),"#
             + #""doubleFreed":\#(doubleFreed),"protocolViolations":\#(protocolViolations),"expired":\#(expired),"#
             + #""unknownPulls":\#(unknownPulls),"hits":\#(hits),"misses":\#(misses),"#
-            + #""stuck":\(stuck),"notificationsSent":\#(notificationsSent),"dead":\#(dead),"killed":\#(killed)}"#
+            + #""stuck":\#(stuck),"notificationsSent":\#(notificationsSent),"probes":\#(probes),"#
+            + #""dead":\#(dead),"killed":\#(killed)}"#
     }
 }

@@ -37,8 +37,14 @@ final class LMCacheDecodeSide: EngineSide {
     }
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
-        guard case .lmcacheAlloc(let rank) = listener, receivers.indices.contains(rank) else { return }
-        receivers[rank].received(message, from: channel)
+        switch listener {
+        case .lmcacheAlloc(let rank) where receivers.indices.contains(rank):
+            receivers[rank].received(message, from: channel)
+        case .lmcacheQuery(let rank) where receivers.indices.contains(rank):
+            core?.ledger.probes += 1
+            receivers[rank].asked(message, from: channel)
+        default: break
+        }
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {

@@ -16,6 +16,8 @@ final class LMCachePrefillSide: EngineSide {
     private weak var core: SimulatedEngineCore?
     /// One a storing rank.
     private var senders: [LMCacheSender] = []
+    /// To the decoders' query ports.
+    private var queries: PeerLinks?
 
     init(_ core: SimulatedEngineCore) {
         self.core = core
@@ -24,6 +26,11 @@ final class LMCachePrefillSide: EngineSide {
                 self?.sent($0, rank: rank)
             }
         }
+        guard core.configuration.answersQueries else { return }
+        queries = PeerLinks(
+            loop: core.loop,
+            onLine: { [weak core] message, _ in if message["op"]?.string == "held" { core?.ledger.probes += 1 } },
+            onLost: { _ in })
     }
 
     func start(_ request: ActiveRequest) {
@@ -33,7 +40,24 @@ final class LMCachePrefillSide: EngineSide {
         if transfer?["ret_first_tok"] != nil {
             request.transferParameters = { [weak request] in #"{"first_tok":\#(request?.firstToken ?? 0)}"# }
         }
+        probe(request)
         core.scheduler.submit(request)
+    }
+
+    /// Asks the decoder what it holds of the prompts. The answer is only logged: the prefill is not skipped.
+    ///
+    /// Source: LMCache 0.5.6 `vllm_v1_adapter.py` 1216-1336, `pd_backend.py` 714-869.
+    private func probe(_ request: ActiveRequest) {
+        guard let core, let spec = request.request.transfer?["disagg_spec"], let id = spec["req_id"]?.string,
+            let host = spec["receiver_host"]?.string, let ports = spec["receiver_query_port"]?.integers
+        else { return }
+        let tags = ChunkKeys.tags(of: request.request.transfer)
+        for (rank, port) in ports.prefix(senders.count).enumerated() where (1...65_535).contains(port) {
+            let keys = request.request.prompts.first.map { core.chunkKeys($0, rank: rank, tags: tags) } ?? []
+            queries?.send(
+                #"{"op":"query","request":\#(JSONString.encode(id)),"keys":\#(AnswerContext.list(keys))}"#,
+                to: Endpoint(host: host, port: port))
+        }
     }
 
     func prefilled(_ request: ActiveRequest, run: @escaping () -> Void) {
@@ -72,13 +96,16 @@ final class LMCachePrefillSide: EngineSide {
         return request.isPlanned || core.faults.holdPrefills
     }
 
-    func close() { for sender in senders { sender.close() } }
+    func close() {
+        for sender in senders { sender.close() }
+        queries?.close()
+    }
 
     /// The allocation ports, one a storing rank at least; nil where a list is missing, too short or holds no port.
     private func ports(of spec: JSONView, _ configuration: SimulatedEngineConfiguration) -> [Int]? {
         var lists = [spec["receiver_init_port"]?.integers, spec["receiver_alloc_port"]?.integers]
         // The synchronous, bidirectional backend asks the decoder's query port where the proxy names one.
-        if configuration.isSynchronous, configuration.isBidirectional, let query = spec["receiver_query_port"] {
+        if configuration.answersQueries, let query = spec["receiver_query_port"] {
             lists.append(query.integers)
         }
         for list in lists {

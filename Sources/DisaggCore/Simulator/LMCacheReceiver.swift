@@ -50,6 +50,14 @@ final class LMCacheReceiver {
         }
     }
 
+    /// A prefill engine asks how much of a prompt is here.
+    func asked(_ message: JSONView, from channel: any Channel) {
+        guard message["op"]?.string == "query", let id = message["request"]?.string else { return onViolation() }
+        let held = buffer.heldChunks(message["keys"]?.integers ?? [])
+        PeerLineHandler.send(
+            #"{"op":"held","request":\#(JSONString.encode(id)),"chunks":\#(held)}"#, to: channel)
+    }
+
     /// A prefill engine's connection is gone.
     func closed(_ channel: any Channel) {
         for (id, sender) in senders where sender === channel {

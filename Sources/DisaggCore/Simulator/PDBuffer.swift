@@ -57,6 +57,14 @@ struct PDBuffer {
         return true
     }
 
+    /// How many of a prompt's first chunks are here, in one prefill; asking changes nothing.
+    func heldChunks(_ keys: [Int]) -> Int {
+        entries.values.reduce(0) { most, entry in
+            guard entry.isStored else { return most }
+            return max(most, zip(entry.keys, keys).prefix { $0 == $1 }.count)
+        }
+    }
+
     /// The sender is gone: what it reserved and did not send is free. Returns the freed chunks and who has room now.
     mutating func cancel(_ id: String) -> (freed: Int, granted: [String]) {
         waiting.removeAll { $0.id == id }

@@ -23,7 +23,7 @@ struct RequestLog {
         switch endpoint {
         case .completion: completions += 1
         case .chat: chats += 1
-        case .responses, .messages, .tokens: others += 1
+        case .responses, .messages, .tokens, .native: others += 1
         }
         guard capacity > 0 else { return }
         if bodies.count == capacity { bodies.removeFirst() }

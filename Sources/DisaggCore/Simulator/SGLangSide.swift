@@ -10,6 +10,7 @@ import NIOCore
 /// | a prefill without a room                         | an assertion: the engine dies                                    |
 /// | a decode without a room                          | 400: it cannot prefill                                           |
 /// | lists of other lengths than the batch's          | 400                                                              |
+/// | the legs name different ranks of the prefill     | they never meet                                                  |
 /// | one leg never comes, is refused, aborted or dies | the other waits 300 s, then fails with 500 (#8177, #28651)       |
 ///
 /// Source: SGLang `python/sglang/srt/disaggregation/{prefill,decode}.py`; sglang-router 0.3.2 `mini_lb.py`.
@@ -37,7 +38,7 @@ final class SGLangSide: EngineSide {
         timers = core.configuration.timers
         loader = KVLoader(core, noticesLoss: false)
         offers = KVOffers(engineID: "", loop: core.loop, claimsWait: true) { [weak core] in core?.offered($0) }
-        offers?.onWaiting = { [weak self] in self?.arrived(Int($0) ?? -1) }
+        offers?.onWaiting = { [weak self] in self?.arrived($0) }
     }
 
     func shape(_ request: inout SimulatedRequest) throws(SimulatedAPIError) {
@@ -48,7 +49,7 @@ final class SGLangSide: EngineSide {
             return
         }
         let batch = request.prompts.count > 1 ? request.prompts.count : request.choices
-        let isList = request.prompts.count > 1 || request.choices > 1
+        let isList = request.isBatch || request.prompts.count > 1 || request.choices > 1
         let rooms = Self.rooms(request)
         guard (room.kind == .array) == isList, rooms.count == batch, rooms.allSatisfy({ $0 >= 0 }) else {
             throw .badRequest("bootstrap_room must have \(batch) elements, one for each request of the batch.")
@@ -56,6 +57,7 @@ final class SGLangSide: EngineSide {
         guard Self.bootstrap(request, count: batch) != nil else {
             throw .badRequest("bootstrap_host and bootstrap_port must have \(batch) elements.")
         }
+        request.computesPrompt = core.configuration.role != .decode
         // The prefill server stops by itself at the first token ("Life cycle of a request in the prefill server").
         if core.configuration.role == .prefill {
             request.maximumTokens = min(1, request.maximumTokens ?? 1)
@@ -67,9 +69,13 @@ final class SGLangSide: EngineSide {
         guard let core else { return }
         let rooms = Self.rooms(request.request)
         guard !rooms.isEmpty, rooms.allSatisfy(occupy) else { return core.crash() }
+        request.servedRank = rank(of: request.request, "routed_dp_rank", rooms)
         if core.configuration.role == .prefill { return waitForDecoder(rooms, request) }
         guard let places = Self.bootstrap(request.request, count: rooms.count) else { return }
-        let sources = zip(rooms, places).map { KVClaims.Source(endpoint: $1, engineID: "", key: "\($0)") }
+        let prefillRank = rank(of: request.request, "disagg_prefill_dp_rank", rooms)
+        let sources = zip(rooms, places).map {
+            KVClaims.Source(endpoint: $1, engineID: "", key: Self.key($0, rank: prefillRank))
+        }
         loader.load(request, from: sources, timeout: timers.sglangWaiting, otherwise: .error)
     }
 
@@ -81,7 +87,8 @@ final class SGLangSide: EngineSide {
         for (index, room) in rooms.enumerated() {
             let prompt = prompts.indices.contains(index) ? prompts[index] : prompts.first ?? []
             offers?.offer(
-                "\(room)", blocks: core.blocks(prompt.count), prompt: TokenHistory(prompt).hash,
+                Self.key(room, rank: request.servedRank), blocks: core.blocks(prompt.count),
+                prompt: TokenHistory(prompt).hash,
                 lifetime: core.lifetime(timers.sglangWaiting)
             ) {
                 missing -= 1
@@ -112,7 +119,7 @@ final class SGLangSide: EngineSide {
 
     /// Queues a prefill once a decoder waits in each of its rooms.
     private func waitForDecoder(_ rooms: [Int], _ request: ActiveRequest) {
-        let open = Set(rooms.filter { offers?.isAwaited("\($0)") != true })
+        let open = Set(rooms.filter { offers?.isAwaited(Self.key($0, rank: request.servedRank)) != true })
         if open.isEmpty {
             core?.scheduler.submit(request)
             return
@@ -121,8 +128,12 @@ final class SGLangSide: EngineSide {
             request: request, rooms: open, timer: fail(request, after: timers.sglangWaiting))
     }
 
-    private func arrived(_ room: Int) {
-        for (id, var entry) in waiting where entry.rooms.remove(room) != nil {
+    /// A decoder is in a room of one rank; one of another rank is not seen there.
+    private func arrived(_ key: String) {
+        for (id, var entry) in waiting {
+            let room = entry.rooms.first { Self.key($0, rank: entry.request.servedRank) == key }
+            guard let room else { continue }
+            entry.rooms.remove(room)
             waiting[id] = entry
             guard entry.rooms.isEmpty else { return }
             waiting[id] = nil
@@ -131,6 +142,14 @@ final class SGLangSide: EngineSide {
             return
         }
     }
+
+    /// The rank that serves a request: the one that is named, else by its room, as SGLang balances them.
+    private func rank(of request: SimulatedRequest, _ field: String, _ rooms: [Int]) -> Int {
+        let ranks = max(1, core?.configuration.dataParallel ?? 1)
+        return request.routerFields[field]?.int ?? (rooms.first ?? 0) % ranks
+    }
+
+    private static func key(_ room: Int, rank: Int) -> String { "\(rank)/\(room)" }
 
     @discardableResult
     private func fail(_ request: ActiveRequest, after limit: Duration) -> Scheduled<Void>? {

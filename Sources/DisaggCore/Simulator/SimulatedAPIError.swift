@@ -48,7 +48,7 @@ struct SimulatedAPIError: Error {
             case "/v1/chat/completions": "create_chat_completion"
             case "/v1/responses": "create_responses"
             case "/v1/messages": "create_messages"
-            case "/inference/v1/generate": "generate"
+            case "/inference/v1/generate", "/generate": "generate"
             default: "create_completion"
             }
         return Self(

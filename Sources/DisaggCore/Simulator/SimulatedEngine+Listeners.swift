@@ -38,6 +38,7 @@ extension SimulatedEngine {
             switch listener {
             case .lmcacheInit: ports.initPorts.append(try await bind(listener, port).port)
             case .lmcacheAlloc: ports.allocPorts.append(try await bind(listener, port).port)
+            case .lmcacheQuery: ports.queryPorts.append(try await bind(listener, port).port)
             case .bootstrap: ports.bootstrap = try await bind(listener, port).port
             case .channel: continue
             }

@@ -43,7 +43,9 @@ package final class SimulatedEngine: Service, Sendable {
     /// Where prefill engines send KV; nil for engines that are no LMCache decoder.
     package var receiver: PDReceiver? {
         guard let ports, !ports.allocPorts.isEmpty else { return nil }
-        return PDReceiver(host: configuration.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts)
+        return PDReceiver(
+            host: configuration.host, initPorts: ports.initPorts, allocPorts: ports.allocPorts,
+            queryPorts: ports.queryPorts)
     }
 
     /// What the engine's pings say; nil before ``start()`` and where it does not ping.

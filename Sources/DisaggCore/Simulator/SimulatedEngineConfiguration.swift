@@ -91,6 +91,27 @@ package struct SimulatedEngineConfiguration: Sendable {
     /// Bodies kept for `GET /sim/requests`.
     package var loggedBodies = 64
 
+    /// Settles how long its steps take.
+    ///
+    /// - Parameters:
+    ///   - gpu: the GPU it plays, a name of the planner's table.
+    ///   - isEager: it plays an engine without CUDA graphs.
+    ///   - speed: 1 is the calibrated speed, 2 twice as fast, 0 answers at once.
+    ///   - stepMilliseconds: of every step, prefills included, in place of the others; nil where they hold.
+    /// - Throws: ``CommandError`` for a GPU or model that nobody knows.
+    package mutating func setPace(
+        gpu: String, isEager: Bool, speed: Double, stepMilliseconds: Double?
+    ) throws(CommandError) {
+        var description = EngineDescription(model: model, gpu: gpu)
+        description.isEager = isEager
+        description.tensorParallel = ranks
+        timing = try SimulatedTiming.engine(description)
+        self.speed = speed
+        guard let stepMilliseconds else { return }
+        self.speed = 1
+        timing = .constant(milliseconds: stepMilliseconds)
+    }
+
     package init(role: Role, handoff: HandoffKind) {
         self.role = role
         self.handoff = handoff
@@ -113,7 +134,7 @@ package struct SimulatedEngineConfiguration: Sendable {
                 [
                     (.lmcacheInit(rank: rank), rank < initPorts.count ? initPorts[rank] : 0),
                     (.lmcacheAlloc(rank: rank), rank < allocPorts.count ? allocPorts[rank] : 0),
-                ]
+                ] + (answersQueries ? [(.lmcacheQuery(rank: rank), 0)] : [])
             }
         case .nixl, .nixlPush, .offloadP2P, .llmd, .mooncake: return channels(dataParallel)
         case .moriio, .p2pNCCL, .trtllm: return channels(1)
@@ -121,6 +142,9 @@ package struct SimulatedEngineConfiguration: Sendable {
         default: return []
         }
     }
+
+    /// Only the synchronous, bidirectional backend of LMCache has query ports.
+    var answersQueries: Bool { isSynchronous && isBidirectional }
 
     /// `skip_last_n_tokens` of an LMCache decoder.
     var skipLastTokens: Int { firstToken == .prefill ? 1 : 0 }
@@ -133,6 +157,8 @@ package struct SimulatedEnginePorts: Sendable, Hashable {
     package var initPorts: [Int] = []
     /// LMCache decoders: one a rank.
     package var allocPorts: [Int] = []
+    /// LMCache decoders with query ports: one a rank.
+    package var queryPorts: [Int] = []
     /// The KV connector's, one a data-parallel rank, in a row.
     package var sideChannels: [Int] = []
     /// Mooncake and SGLang prefill engines.

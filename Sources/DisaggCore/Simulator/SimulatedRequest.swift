@@ -7,6 +7,8 @@ struct SimulatedRequest {
         case responses = "/v1/responses"
         case messages = "/v1/messages"
         case tokens = "/inference/v1/generate"
+        /// SGLang's own.
+        case native = "/generate"
 
         var path: String { rawValue }
 
@@ -16,6 +18,7 @@ struct SimulatedRequest {
             case .chat, .messages: "chatcmpl-"
             case .responses: "resp_"
             case .tokens: "generate-tokens-"
+            case .native: ""
             }
         }
     }
@@ -54,6 +57,14 @@ struct SimulatedRequest {
     /// The engine writes each token's number in place of its text.
     var numbersTokens = false
     var forcedTool: ForcedTool?
+    /// SGLang: the prompts came as a list, so the answer is one, too.
+    var isBatch = false
+    /// SGLang: log-probabilities of the sampled tokens and of the prompt from ``logprobStart`` on.
+    var returnsLogprobs = false
+    /// SGLang: -1 for none of the prompt.
+    var logprobStart = -1
+    /// SGLang: the engine computes the prompt itself, and knows its log-probabilities.
+    var computesPrompt = true
     /// `kv_transfer_params` where it is an object.
     var transfer: JSONView?
 

@@ -14,6 +14,14 @@ extension SimulatedRequestParser {
             sampling.forEachMember { name, value in if !value.isNull { fields[name] = value } }
             // A default of the sampling parameters themselves, not of the endpoint (`sampling_params.py`).
             if fields["max_tokens"] == nil { fields["max_tokens"] = try? JSONView(parsing: "16") }
+        case .native:
+            // One object for all, or one for each of a batch; those of a batch are alike here.
+            let sampling = fields["sampling_params"]
+            (sampling?.elements.first ?? sampling)?.forEachMember { name, value in
+                if !value.isNull { fields[name] = value }
+            }
+            fields["max_tokens"] = try? fields["max_new_tokens"] ?? JSONView(parsing: "128")
+            fields["min_tokens"] = fields["min_new_tokens"]
         case .responses:
             fields["max_tokens"] = fields["max_output_tokens"]
             fields["n"] = nil

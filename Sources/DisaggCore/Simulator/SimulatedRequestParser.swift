@@ -6,7 +6,10 @@ struct SimulatedRequestParser {
     /// Tokens a prompt and its answer may have together.
     var maximumModelLength: Int
 
-    private static let routerFields = ["bootstrap_host", "bootstrap_port", "bootstrap_room", "disaggregated_params"]
+    private static let routerFields = [
+        "bootstrap_host", "bootstrap_port", "bootstrap_room", "routed_dp_rank", "disagg_prefill_dp_rank",
+        "disaggregated_params",
+    ]
 
     /// Members of the body by name; the last where one is given twice. A `null` member reads as absent.
     static func fields(_ body: [UInt8], path: String) throws(SimulatedAPIError) -> [String: JSONView] {
@@ -61,6 +64,10 @@ struct SimulatedRequestParser {
         case .chat:
             // The newer name wins where both are given.
             if let maximum = try reader.int("max_completion_tokens") { request.maximumTokens = maximum }
+        case .native:
+            request.isBatch = (fields["text"] ?? fields["input_ids"])?.elements.contains { $0.int == nil } ?? false
+            request.returnsLogprobs = try reader.bool("return_logprob") ?? false
+            request.logprobStart = try reader.int("logprob_start_len") ?? -1
         case .responses, .messages, .tokens: break
         }
         request.minimumTokens = try reader.int("min_tokens") ?? 0
@@ -143,6 +150,12 @@ struct SimulatedRequestParser {
             }
             return [ids]
         }
+        if endpoint == .native {
+            guard let prompt = reader.fields["text"] ?? reader.fields["input_ids"] else {
+                throw .badRequest("Either text, input_ids or input_embeds should be provided.")
+            }
+            return try prompts(of: prompt, "text", reader)
+        }
         if endpoint != .completion {
             // Ids the proxy already has replace the template's (vLLM 0.33, renderers/online_renderer.py 112-157).
             if let ids = reader.fields["kv_transfer_params"]?["prompt_token_ids"]?.integers, !ids.isEmpty {
@@ -161,6 +174,13 @@ struct SimulatedRequestParser {
         guard let prompt = reader.fields["prompt"] else {
             throw .badRequest("Either prompt or prompt_embeds must be provided and non-empty.", parameter: "prompt")
         }
+        return try prompts(of: prompt, "prompt", reader)
+    }
+
+    /// One prompt or a list, each text or token ids.
+    private func prompts(of prompt: JSONView, _ name: String, _ reader: FieldReader) throws(SimulatedAPIError)
+        -> [[Int]]
+    {
         let tokenizer = SimulatedTokenizer.shared
         if let text = prompt.string { return [tokenizer.tokenize(text)] }
         if let ids = prompt.integers, !ids.isEmpty { return [ids] }
@@ -171,7 +191,7 @@ struct SimulatedRequestParser {
             } else if let ids = element.integers {
                 result.append(ids)
             } else {
-                throw reader.wrongType("prompt", "string_type", "Input should be a valid string")
+                throw reader.wrongType(name, "string_type", "Input should be a valid string")
             }
         }
         guard !result.isEmpty else {

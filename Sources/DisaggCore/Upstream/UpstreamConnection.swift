@@ -125,6 +125,7 @@ package final class UpstreamConnection: StreamSocket {
 
     private func take() -> UpstreamExchange? {
         let exchange = exchange
+        // What the exchange does from now on is nothing to the connection's next one.
         exchange?.connection = nil
         self.exchange = nil
         return exchange

@@ -150,7 +150,8 @@ struct DiscoveryTests {
         deployment.handoff = .none
         deployment.discovery.decode = [.addresses(Endpoint(host: "127.0.0.1", port: 4711))]
         let logger = Logger(label: "test")
-        let controller = PoolController(pool: BackendPool(prefill: [], decode: []), handoff: .none, logger: logger)
+        let controller = PoolController(
+            pool: BackendPool(prefill: [], decode: []), deployment: deployment, logger: logger)
         let discovery = Discovery(deployment: deployment, controller: controller, logger: logger)
         await discovery.refresh()
         #expect(await controller.list().map(\.backend.id) == ["decode-127.0.0.1:4711"])
@@ -161,7 +162,8 @@ struct DiscoveryTests {
         var deployment = Deployment()
         deployment.handoff = .none
         let logger = Logger(label: "test")
-        let controller = PoolController(pool: BackendPool(prefill: [], decode: []), handoff: .none, logger: logger)
+        let controller = PoolController(
+            pool: BackendPool(prefill: [], decode: []), deployment: deployment, logger: logger)
         let registrations = Registrations(deployment: deployment, controller: controller)
         let listener = RegistrationListener(
             endpoint: Endpoint(host: "127.0.0.1", port: 0), group: MultiThreadedEventLoopGroup.singleton,

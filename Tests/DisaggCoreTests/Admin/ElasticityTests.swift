@@ -24,66 +24,96 @@ struct ElasticityTests {
         }
     }
 
-    @Test("adding, draining, resuming, weighing, changing the role and removing fail no request and lose no KV")
-    func everyChange() async throws {
+    /// Changes the pool while requests run, and expects that none of them failed and no KV was lost.
+    private func underLoad(
+        _ change: (AdminCaller, SteadyLoad) async throws -> Void
+    ) async throws {
         try await withAdminProxy(topology) { harness, admin, _ in
-            try await withSpareEngine(.decode) { spare, port in
-                let load = SteadyLoad(harness)
-                try await load.more()
+            let load = SteadyLoad(harness)
+            try await load.more()
+            try await change(admin, load)
+            try await load.more()
+            await load.expectNoFailure()
+            try await harness.settles()
+            try await harness.expectClean()
+            #expect(try await harness.metric("disagg_kv_leases_leaked_total") == "0")
+        }
+    }
 
+    /// Waits until a backend was sent a request, while requests go on.
+    private func isPicked(
+        _ id: String, after picks: Int, _ admin: AdminCaller, _ load: SteadyLoad
+    ) async throws {
+        try await eventually {
+            try await load.more(6)
+            return try await admin.call("GET", "/admin/v1/backends/\(id)").json?["picks"]?.int ?? 0 > picks
+        }
+    }
+
+    @Test("a backend that is added gets requests, and none fails")
+    func add() async throws {
+        try await withSpareEngine(.decode) { spare, port in
+            try await underLoad { admin, load in
                 let added = try await admin.call(
                     "POST", "/admin/v1/backends", #"{"role":"decode","url":"http://127.0.0.1:\#(port)","id":"spare"}"#)
                 #expect(added.status == 201)
-                try await load.more()
-                try await eventually {
-                    try await admin.call("GET", "/admin/v1/backends/spare").json?["picks"]?.int ?? 0 > 0
-                }
-
-                for id in ["decode-0", "prefill-0"] {
-                    let drained = try await admin.call("POST", "/admin/v1/backends/\(id)/drain?wait=60s")
-                    #expect(drained.status == 200)
-                    #expect(drained.json?["state"]?.string == "drained")
-                    #expect(drained.json?["in_flight"]?.int == 0)
-                    #expect(drained.json?["open_handoffs"]?.int == 0)
-                    let picks = drained.json?["picks"]?.int
-                    try await load.more()
-                    let later = try await admin.call("GET", "/admin/v1/backends/\(id)")
-                    #expect(later.json?["picks"]?.int == picks)
-                    #expect(try await admin.call("POST", "/admin/v1/backends/\(id)/resume").status == 200)
-                    try await eventually {
-                        try await load.more(6)
-                        return try await admin.call("GET", "/admin/v1/backends/\(id)").json?["picks"]?.int != picks
-                    }
-                }
-
-                #expect(
-                    try await admin.call("PUT", "/admin/v1/backends/spare/weight", #"{"weight":0.25}"#).json?["weight"]?
-                        .double == 0.25)
-                try await load.more()
-
-                let changed = try await admin.call(
-                    "PUT", "/admin/v1/backends/decode-1/role?wait=60s", #"{"role":"prefill"}"#)
-                #expect(changed.status == 200)
-                #expect(changed.json?["role"]?.string == "prefill")
-                #expect(changed.json?["state"]?.string == "up")
-                #expect(try await admin.ids("prefill").sorted() == ["decode-1", "prefill-0", "prefill-1"])
-                try await eventually {
-                    try await load.more(6)
-                    return try await admin.call("GET", "/admin/v1/backends/decode-1").json?["picks"]?.int ?? 0 > 0
-                }
-
-                let removed = try await admin.call("DELETE", "/admin/v1/backends/prefill-1?wait=60s")
-                #expect(removed.status == 200)
-                #expect(removed.json?["state"]?.string == "removed")
-                #expect(try await admin.call("GET", "/admin/v1/backends/prefill-1").isOpenAIError(404))
-                try await load.more()
-
-                await load.expectNoFailure()
-                try await harness.settles()
-                try await harness.expectClean()
-                #expect(try await spare.ledger().isClean)
-                #expect(try await harness.metric("disagg_kv_leases_leaked_total") == "0")
+                try await isPicked("spare", after: 0, admin, load)
             }
+            #expect(try await spare.ledger().isClean)
+        }
+    }
+
+    @Test("a backend that is drained ends what it has, gets nothing new until it is resumed, and no request fails")
+    func drain() async throws {
+        try await underLoad { admin, load in
+            for id in ["decode-0", "prefill-0"] {
+                let drained = try await admin.call("POST", "/admin/v1/backends/\(id)/drain?wait=60s")
+                #expect(drained.status == 200)
+                #expect(drained.json?["state"]?.string == "drained")
+                #expect(drained.json?["in_flight"]?.int == 0)
+                #expect(drained.json?["open_handoffs"]?.int == 0)
+                let picks = drained.json?["picks"]?.int ?? 0
+                try await load.more()
+                let later = try await admin.call("GET", "/admin/v1/backends/\(id)")
+                #expect(later.json?["picks"]?.int == picks)
+                #expect(try await admin.call("POST", "/admin/v1/backends/\(id)/resume").status == 200)
+                try await isPicked(id, after: picks, admin, load)
+            }
+        }
+    }
+
+    @Test("a backend that is removed is drained first, and no request fails", arguments: ["prefill-1", "decode-0"])
+    func remove(id: String) async throws {
+        try await underLoad { admin, load in
+            let removed = try await admin.call("DELETE", "/admin/v1/backends/\(id)?wait=60s")
+            #expect(removed.status == 200)
+            #expect(removed.json?["state"]?.string == "removed")
+            #expect(try await admin.call("GET", "/admin/v1/backends/\(id)").isOpenAIError(404))
+        }
+    }
+
+    @Test("a backend that is given another weight goes on, and no request fails")
+    func weigh() async throws {
+        try await underLoad { admin, load in
+            for weight in [0.25, 0, 1] {
+                let weighed = try await admin.call(
+                    "PUT", "/admin/v1/backends/decode-0/weight", "{\"weight\":\(weight)}")
+                #expect(weighed.json?["weight"]?.double == weight)
+                try await load.more()
+            }
+        }
+    }
+
+    @Test("a backend changes its role once it is drained, serves the other one, and no request fails")
+    func role() async throws {
+        try await underLoad { admin, load in
+            let changed = try await admin.call(
+                "PUT", "/admin/v1/backends/decode-1/role?wait=60s", #"{"role":"prefill"}"#)
+            #expect(changed.status == 200)
+            #expect(changed.json?["role"]?.string == "prefill")
+            #expect(changed.json?["state"]?.string == "up")
+            #expect(try await admin.ids("prefill").sorted() == ["decode-1", "prefill-0", "prefill-1"])
+            try await isPicked("decode-1", after: 0, admin, load)
         }
     }
 

@@ -13,7 +13,9 @@ struct PoolControllerTests {
     }
 
     private func controller(_ pool: BackendPool, _ handoff: HandoffKind = .nixl) -> PoolController {
-        PoolController(pool: pool, handoff: handoff, logger: Logger(label: "test"))
+        var deployment = Deployment()
+        deployment.handoff = handoff
+        return PoolController(pool: pool, deployment: deployment, logger: Logger(label: "test"))
     }
 
     @Test("a prefill backend is drained when its hand-offs were used, or their leases have ended")
@@ -78,8 +80,13 @@ struct PoolControllerTests {
         let controller = controller(pool, .lmcache)
         let prefill = try #require(pool.snapshot.backend(id: "prefill-0"))
         let decode = try #require(pool.snapshot.backend(id: "decode-0"))
-        prefill.enter()
-        prefill.leave()
+        // A decoder that comes up after the proxy was no other process before.
+        _ = decode.eject(at: .now())
+        _ = decode.checked(nil, at: .now())
+        for state in [prefill, decode] {
+            state.enter()
+            state.leave()
+        }
         await controller.noteRestarts()
         #expect(!prefill.needsRestart)
         _ = decode.eject(at: .now())
@@ -95,15 +102,68 @@ struct PoolControllerTests {
         #expect(!prefill.needsRestart)
     }
 
-    @Test("LMCache engines keep the role they were started with")
-    func fixedRoles() async {
+    @Test(
+        "engines keep the role they were started with, and the refusal says what would have to be otherwise",
+        arguments: [
+            (HandoffKind.lmcache, "pd_role: both"), (.lmcacheMP, "kv_role kv_both"), (.lmcacheLegacy, "lmcache-legacy"),
+            (.sglang, "sglang"), (.mooncake, "mooncake"),
+        ])
+    func fixedRoles(handoff: HandoffKind, reason: String) async {
         let pool = BackendPool(
             prefill: [backend(.prefill, 0), backend(.prefill, 1)], decode: [backend(.decode, 0)])
-        let controller = controller(pool, .lmcache)
+        let controller = controller(pool, handoff)
         let error = await #expect(throws: DisaggError.self) {
             try await controller.setRole("prefill-1", to: .decode, receiver: nil, isForced: false)
         }
         #expect(error?.code == .conflict)
+        #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+    }
+
+    @Test("LMCache engines that were started for both roles change them", arguments: [HandoffKind.lmcache, .lmcacheMP])
+    func bothRoles(handoff: HandoffKind) async throws {
+        let pool = BackendPool(
+            prefill: [backend(.prefill, 0), backend(.prefill, 1)], decode: [backend(.decode, 0), backend(.decode, 1)])
+        var deployment = Deployment()
+        deployment.handoff = handoff
+        deployment.lmcache.enginesChangeRoles = true
+        let controller = PoolController(pool: pool, deployment: deployment, logger: Logger(label: "test"))
+        if handoff == .lmcache {
+            // A prefill engine must know where to send.
+            let error = await #expect(throws: DisaggError.self) {
+                try await controller.setRole("prefill-1", to: .decode, receiver: nil, isForced: false)
+            }
+            #expect(error?.code == .badRequest && error?.message.contains("receiver") == true)
+            #expect(pool.snapshot.backend(id: "prefill-1")?.isDraining == false)
+        }
+        let receiver = PDReceiver(host: "h", initPorts: [7], allocPorts: [8])
+        _ = try await controller.setRole("prefill-1", to: .decode, receiver: receiver, isForced: false)
+        _ = try await controller.setRole("decode-1", to: .prefill, receiver: nil, isForced: false)
+        #expect(await controller.settled("prefill-1", within: .seconds(30))?.backend.role == .decode)
+        #expect(await controller.settled("decode-1", within: .seconds(30))?.backend.role == .prefill)
+        #expect(pool.snapshot.backend(id: "prefill-1")?.backend.receiver == receiver)
+        #expect(pool.snapshot.backend(id: "decode-1")?.backend.receiver == nil)
+    }
+
+    @Test("an engine whose events are elsewhere now is another member, and is never missing")
+    func movedEvents() async throws {
+        var deployment = Deployment()
+        deployment.handoff = .none
+        var first = backend(.decode, 0)
+        first.kvEvents = KVEventAddress(publishes: Endpoint(host: "10.0.0.1", port: 5557))
+        let pool = BackendPool(prefill: [], decode: [first])
+        let controller = PoolController(pool: pool, deployment: deployment, logger: Logger(label: "test"))
+        let serial = pool.snapshot.decode[0].meter.serial
+        await controller.apply([first], from: .deployment)
+        #expect(pool.snapshot.decode.map(\.meter.serial) == [serial])
+        first.kvEvents?.replays = Endpoint(host: "10.0.0.1", port: 5558)
+        await controller.apply([first], from: .deployment)
+        #expect(pool.snapshot.decode.map(\.backend) == [first])
+        #expect(pool.snapshot.decode[0].meter.serial != serial)
+        // Another source that finds the same engine says nothing of its events.
+        var found = first
+        found.kvEvents = nil
+        await controller.apply([found], from: .dns)
+        #expect(pool.snapshot.decode.map(\.backend) == [first])
     }
 
     @Test("there is an end to the number of backends")

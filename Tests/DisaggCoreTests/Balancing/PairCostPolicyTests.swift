@@ -34,8 +34,12 @@ struct PairCostPolicyTests {
     func speed() {
         let prefill = TestRole(2)
         for (index, tokensPerSecond) in [40_000, 10_000].enumerated() {
-            prefill.meters[index].prefillBegan(at: 0)
-            prefill.meters[index].prefillEnded(tokens: tokensPerSecond - 512, at: Self.second)
+            let meter = prefill.meters[index]
+            // The first one does not count.
+            for (start, tokens) in [(0, 1), (Self.second, tokensPerSecond - 512)] {
+                meter.prefillBegan(at: start)
+                meter.prefillEnded(tokens: tokens, at: start + Self.second)
+            }
         }
         prefill.load([1, 1], tokens: [20_000, 10_000])
         #expect(pick(PairCostPolicy(), prefill, TestRole(1)) == [0, 0])
@@ -61,11 +65,13 @@ struct PairCostPolicyTests {
         let decode = TestRole(2, groups: [0, 1])
         decode.load([4, 0])
         prefill.load([0, 1], tokens: [0, 100])
-        // 4,000 tokens across cost 20 ms, within 2 ms; the queue of 100 tokens and a request's fixed part 17 ms.
-        let pair = pick(PairCostPolicy(), prefill, decode)
+        // 8,000 tokens across cost 40 ms, within 4 ms; the queue of 100 tokens and what a request counts 26 ms.
+        var facts = facts
+        facts.promptTokens = 8000
+        let pair = pick(PairCostPolicy(), prefill, decode, facts)
         #expect(pair == [1, 1])
         prefill.load([0, 1], tokens: [0, 50_000])
-        #expect(pick(PairCostPolicy(), prefill, decode)?[0] == 0)
+        #expect(pick(PairCostPolicy(), prefill, decode, facts)?[0] == 0)
     }
 
     @Test("a decoder under pressure is avoided: full KV cache, waiting requests, slow steps")
@@ -79,9 +85,60 @@ struct PairCostPolicyTests {
         decode.meters[0].report(EngineLoad(time: decode.now, running: 4, waiting: 30, cacheUsage: 0.2))
         #expect(pick(PairCostPolicy(), TestRole(1), decode) == [0, 1])
         let slow = TestRole(2)
-        slow.meters[0].observe(timePerToken: 0.02, running: 1)
-        slow.meters[1].observe(timePerToken: 0.005, running: 1)
+        for _ in 0..<3 {
+            slow.meters[0].observe(timePerToken: 0.02, running: 1, at: slow.now)
+            slow.meters[1].observe(timePerToken: 0.005, running: 1, at: slow.now)
+        }
         #expect(pick(PairCostPolicy(), TestRole(1), slow) == [0, 1])
+    }
+
+    @Test("a short time of being busy tells nothing, and neither does the first prefill")
+    func evidence() {
+        var meter = ThroughputMeter()
+        for start in [0, 1, 2, 3] as [UInt64] {
+            meter.began(at: start * Self.second)
+            meter.ended(tokens: 1000, at: start * Self.second + Self.second / 4)
+            if start < 3 { #expect(meter.tokensPerSecond == nil) }
+        }
+        #expect(meter.tokensPerSecond != nil)
+        let backend = BackendMeter(serial: 0)
+        for (number, isKnown) in [(0, false), (1, false), (2, true)] {
+            backend.observe(timePerToken: 0.01, running: 1, at: Self.second + UInt64(number))
+            #expect((backend.timePerToken != nil) == isKnown)
+        }
+        // Long after the last observation nothing is known any more.
+        backend.forgetOldObservations(at: 30 * Self.second)
+        #expect(backend.timePerToken != nil)
+        backend.forgetOldObservations(at: 32 * Self.second)
+        #expect(backend.timePerToken == nil)
+    }
+
+    @Test("of two idle engines that are alike none is left alone for a bad first impression", arguments: [1, 4])
+    func firstImpression(coldPrefills: Int) {
+        let decode = TestRole(1)
+        let policy = PairCostPolicy()
+        var prefill = TestRole(2)
+        var counts = [0, 0]
+        var generator = SeededGenerator(seed: 4)
+        for _ in 0..<940 {
+            for meter in prefill.meters { meter.forgetOldObservations(at: prefill.now) }
+            guard
+                let pair = policy.pickPair(
+                    prefill: prefill.candidates(), decode: decode.candidates(), for: facts, using: &generator)
+            else { continue }
+            let meter = prefill.meters[pair.prefill]
+            meter.enter(tokens: 4000)
+            meter.prefillBegan(at: prefill.now)
+            // The second engine's first prefills take three times as long.
+            let isCold = pair.prefill == 1 && counts[1] < coldPrefills
+            prefill.now += Self.second / 10 * (isCold ? 3 : 1)
+            meter.prefillEnded(tokens: 4000, at: prefill.now)
+            meter.leave(tokens: 4000)
+            counts[pair.prefill] += 1
+            prefill.now += Self.second / 10
+        }
+        #expect(counts.reduce(0, +) == 940)
+        #expect(counts.allSatisfy { $0 >= 300 }, "\(counts)")
     }
 
     @Test("other routers' requests are seen through the engine")
@@ -102,7 +159,9 @@ struct PairCostPolicyTests {
     @Test("speed is that of being busy, whatever ends together")
     func throughput() {
         var meter = ThroughputMeter()
-        #expect(meter.tokensPerSecond == nil)
+        // The first prefill meets a cold engine.
+        meter.began(at: 0)
+        meter.ended(tokens: 100, at: 0)
         meter.began(at: 0)
         meter.began(at: 0)
         meter.ended(tokens: 9488, at: Self.second)

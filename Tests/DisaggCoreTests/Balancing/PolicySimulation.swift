@@ -282,7 +282,8 @@ final class PolicySimulation {
             let perToken = (now - flight.firstToken) / Double(max(1, request.outputTokens - 1))
             result.timesPerToken.append(perToken)
             flight.decode.leave(tokens: request.promptTokens)
-            flight.decode.meter.observe(timePerToken: perToken, running: running.count)
+            flight.decode.meter.observe(
+                timePerToken: perToken, running: running.count, at: deadline.uptimeNanoseconds)
             flights[index] = nil
             return false
         }

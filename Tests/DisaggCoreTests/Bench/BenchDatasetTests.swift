@@ -58,7 +58,8 @@ struct BenchDatasetTests {
              {"id": "2", "conversations": [{"from": "human", "value": "alone"}]}, {"id": "3"}, 4]
             """
         let items = try ShareGPTReader.read(Array(text.utf8), "s")
-        #expect(items == [BenchItem(.text("Tell me a story about rivers."), outputTokens: 50)])
+        let answer = String(repeating: "word ", count: 40)
+        #expect(items == [BenchItem(.text("Tell me a story about rivers."), outputTokens: 50, answer: answer)])
         for bad in ["", "{}", "[]", "[1]"] {
             #expect(throws: CommandError.self) { try ShareGPTReader.read(Array(bad.utf8), "s") }
         }
@@ -178,8 +179,33 @@ struct BenchDatasetTests {
                 settings.promptForm = form
                 let measurement = try await Benchmark(settings).run()
                 #expect(measurement.tally.promptTokens == 385 && measurement.hasExactPrompts)
-                #expect(!measurement.warnings.contains { $0.hasPrefix("prompts had") })
+                #expect(measurement.tally.wantedPromptTokens == 385 && measurement.tally.wrongPrompts == 0)
             }
+            // A template's tokens are not in the words that nobody has asked about.
+            settings.promptForm = .words
+            let unchecked = try await Benchmark(settings).run()
+            #expect(unchecked.tally.wrongPrompts == (endpoint == .chat ? 5 : 0))
+            #expect(unchecked.warnings.contains { $0.hasPrefix("5 prompts have another") } == (endpoint == .chat))
+        }
+    }
+
+    @Test("a conversation's answer is as long as the server's /tokenize says, else an estimate that is reported")
+    func countedAnswers() async throws {
+        let answers = ["It is a small river between two hills.", "Yes, and 1234567890 more of them, somewhere."]
+        let items = answers.map { BenchItem(.text("Tell me about it, please."), outputTokens: 1, answer: $0) }
+        let counts = answers.map { SimulatedTokenizer.shared.tokenize($0).count }
+        try await withEngine(SimulatedEngineConfiguration(role: .both, handoff: .none)) { engine, _ in
+            var settings = BenchSettings(
+                target: try BenchTarget("http://127.0.0.1:\(try #require(engine.ports?.http))"))
+            settings.dataset = BenchDataset(kind: .sharegpt, items: items, name: "s")
+            settings.requests = 4
+            let counted = try await Benchmark(settings).run()
+            #expect(counted.tally.outputTokens == 2 * counts.reduce(0, +) && counted.countedAnswers == 2)
+            #expect(!counted.hasEstimatedAnswers && !counted.warnings.contains { $0.hasPrefix("answers' lengths") })
+            settings.promptForm = .words
+            let estimated = try await Benchmark(settings).run()
+            #expect(estimated.tally.outputTokens == 4 && estimated.countedAnswers == 0)
+            #expect(estimated.warnings.contains { $0.hasPrefix("answers' lengths are estimated") })
         }
     }
 

@@ -31,6 +31,7 @@ struct RoutingSettingsTests {
                 cacheUsageLimit: 0.7
                 transferWithinGroup: 1ms
                 transferAcrossGroups: 40ms
+                cachedTokenWorth: 3
                 blocks: 2048
                 lifetime: 1m
             admission: {queue: 7, queueTimeout: 9s, priorityHeader: X-Urgency, chunks: 11}
@@ -65,6 +66,7 @@ struct RoutingSettingsTests {
         routing.pairCost.cacheUsageLimit = 0.7
         routing.pairCost.secondsPerTokenWithin = 0.000_001
         routing.pairCost.secondsPerTokenAcross = 0.000_04
+        routing.pairCost.cachedTokenWorth = 3
         routing.pairCost.maximumBlocks = 2048
         routing.pairCost.lifetime = .seconds(60)
         expected.routing = routing
@@ -85,6 +87,19 @@ struct RoutingSettingsTests {
             ("routing: {decode: {groups: [9]}}", "routing.decode.groups[0]: expected 0...7, got \"9\""),
             ("routing: {session: {loadFactor: 1}}", "expected a number in 1.01...100.0, got \"1\""),
             ("routing: {prefill: {maxInflight: 1}}", "did you mean \"maxInFlight\"?"),
+            (
+                "handoff: nixl\nlmcache: {changeRoles: true}",
+                "expected handoff lmcache or lmcache-mp beside it, got nixl"
+            ),
+            ("handoff: lmcache\nlmcache: {changeRoles: true}", "expected lmcache.backend: sync beside it"),
+            (
+                "handoff: lmcache\nfirstToken: prefill\nlmcache: {changeRoles: true, backend: sync}",
+                "expected firstToken: decode beside it"
+            ),
+            (
+                "handoff: lmcache\nlmcache: {changeRoles: true, backend: sync}",
+                "expected prefill.urls and decode.urls beside it"
+            ),
         ])
     func wrong(yaml: String, message: String) {
         do throws(DeploymentError) {

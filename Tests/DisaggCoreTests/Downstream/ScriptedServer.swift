@@ -144,7 +144,10 @@ final class ScriptedServer: Sendable {
                 context.close(promise: nil)
             case .flood(let chunks, let bytes):
                 write([ScriptedReply.streamHead])
-                let payload = "data: " + String(repeating: "x", count: bytes - 8) + "\n\n"
+                // An event that a split stream can number.
+                let (start, end) = (#"data: {"id":"a","choices":[{"index":0,"text":""#, "\"}]}\n\n")
+                let text = String(repeating: "x", count: bytes - start.utf8.count - end.utf8.count)
+                let payload = start + text + end
                 flood = (chunks, ByteBuffer(string: ScriptedReply.chunk(payload)))
                 pour(context)
             }

@@ -9,6 +9,8 @@ import Testing
 struct SlowReaderTests {
     private static let chunks = 2_500
     private static let chunkBytes = 16 << 10
+    /// Of each of three parts, whose events are looked into.
+    private static let partChunks = 1_200
 
     @Test(
         "a client that does not read holds its engine's stream back, while others are served",
@@ -42,6 +44,46 @@ struct SlowReaderTests {
                 await slow.close()
                 await other.close()
             })
+    }
+
+    @Test("a client that does not read a split stream holds the engines of all its parts back")
+    func holdsAllParts() async throws {
+        let server = try await ScriptedServer { _, _, text in
+            text.contains("\"stream\":true")
+                ? .flood(chunks: Self.partChunks, bytes: Self.chunkBytes)
+                : .send(ScriptedReply.json("{\"choices\":[]}"))
+        }
+        try await withProxy(
+            Topology(handoff: .nixl),
+            settings: {
+                $0.decode.urls = [server.endpoint]
+                $0.proxy.threads = 1
+                $0.routing.decode.healthInterval = .zero
+            },
+            { harness in
+                let slow = try await WireClient(port: harness.proxy.port, reads: false)
+                try await slow.send(WireRequest.post(#"{"prompt":["a","b","c"],"stream":true}"#))
+                try await eventually { server.log.flooded > 0 }
+                let other = try await WireClient(port: harness.proxy.port)
+                var (seen, still) = (0, 0)
+                while still < 20 {
+                    try await other.send(WireRequest.post(#"{"prompt":"d"}"#))
+                    #expect(await other.next()?.status == 200)
+                    let now = server.log.flooded
+                    still = now == seen ? still + 1 : 0
+                    seen = now
+                }
+                let whole = 3 * Self.partChunks * Self.chunkBytes
+                #expect(seen < whole / 4 * 3, "\(seen) of \(whole) bytes were taken from the engine")
+                try await slow.startReading()
+                let response = try #require(await slow.next())
+                #expect(response.isComplete && response.body.hasSuffix("data: [DONE]\n\n"))
+                #expect(response.body.utf8.count > whole)
+                #expect(response.body.split(separator: "\n\n").count == 3 * Self.partChunks + 1)
+                await slow.close()
+                await other.close()
+            })
+        await server.shutdown()
     }
 
     @Test("a client that leaves while it does not read frees its engine")

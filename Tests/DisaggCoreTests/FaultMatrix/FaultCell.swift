@@ -91,7 +91,9 @@ struct FaultCell: Sendable {
             let seen = try await ask(harness, body, expected)
             outcome.add(seen, after: ContinuousClock.now - start)
         }
+        let answered = ContinuousClock.now
         try await judgeLedgers(harness, &outcome)
+        outcome.secondsToFree = Double((ContinuousClock.now - answered) / .milliseconds(1)) / 1000
         try await judgeAfterwards(harness, &outcome)
         return outcome
     }

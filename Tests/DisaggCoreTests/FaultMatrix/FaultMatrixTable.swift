@@ -25,12 +25,12 @@ struct FaultMatrixTable {
             DISAGG_FAULT_MATRIX=Docs/FaultMatrix.md ./disagg test fault-matrix
             ```
 
-            Each cell is one proxy with its own engines: 1p1d is one prefill (P) and one decode engine (D), 2p2d two of each. The fault \
-            strikes one engine, once; an engine that died or refuses connections stays so. A cell says what the client saw, after how \
+            Each cell is one proxy with its own engines: 1p1d is one prefill (P) and one decode engine (D), 2p2d two of each, DP 2 with two \
+            data-parallel ranks behind each port. The fault strikes one engine, once; an engine that died or refuses connections stays so. A cell says what the client saw, after how \
             long, and what the engines' ledgers say beside being clean.
 
             - *right*: the same answer as that of an engine alone. A number is the HTTP status of a well-formed error. *error event*: the \
-            stream had begun; it ends with an error event and `[DONE]`. –: the client had left.
+            stream had begun; it ends with an error event and `[DONE]`. –: the client had left, and after so long nothing was held.
             - *P expired*: KV that nobody could take or free any more went when the engine's own time limit was over: the protocol has no \
             other way, or no decode engine is left to tell.
             - The proxy's deadlines are 0.8 s for a silent engine and 0.4 s for a notification here, and the engines' own limits 2 to 4 s; in \
@@ -47,15 +47,31 @@ struct FaultMatrixTable {
         return page
     }
 
+    /// The deployments in which a hand-off is tried.
+    static func columns(of mode: Topology) -> [Topology] {
+        [mode.sized(1, 1), mode.sized(2, 2)] + (mode.hasDataParallelRanks ? [mode.sized(2, 2).ranked(2)] : [])
+    }
+
     private func table(_ mode: String) -> String {
-        var text = "## \(mode)\n\n| fault | 1p1d | 1p1d, stream | 2p2d | 2p2d, stream |\n|---|---|---|---|---|\n"
+        guard let topology = outcomes.first(where: { $0.cell.topology.name == mode })?.cell.topology.ranked(1) else {
+            return ""
+        }
+        let columns = Self.columns(of: topology)
+        var text = "## \(mode)\n\n| fault |"
+        for column in columns {
+            let name =
+                "\(column.prefill)p\(column.decode)d" + (column.dataParallel > 1 ? " DP \(column.dataParallel)" : "")
+            text += " \(name) | \(name), stream |"
+        }
+        text += "\n|---|" + String(repeating: "---|", count: 2 * columns.count) + "\n"
         for fault in Fault.allCases {
             var cells: [String] = []
-            for size in [1, 2] {
+            for column in columns {
                 for isStream in [false, true] {
                     let outcome = outcomes.first {
-                        $0.cell.topology.name == mode && $0.cell.fault == fault && $0.cell.topology.prefill == size
-                            && $0.cell.isStream == isStream
+                        $0.cell.topology.name == mode && $0.cell.fault == fault
+                            && $0.cell.topology.prefill == column.prefill
+                            && $0.cell.topology.dataParallel == column.dataParallel && $0.cell.isStream == isStream
                     }
                     cells.append(outcome?.text ?? "")
                 }

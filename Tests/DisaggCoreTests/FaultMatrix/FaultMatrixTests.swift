@@ -25,11 +25,12 @@ struct FaultMatrixTests {
         var cells: [FaultCell] = []
         for (row, mode) in Topology.everyMode.enumerated() {
             for (column, fault) in Fault.allCases.enumerated() {
-                for size in isFull ? [1, 2] : [2] {
+                let sizes = isFull ? FaultMatrixTable.columns(of: mode) : [mode.sized(2, 2)]
+                for topology in sizes {
                     for isStream in [false, true] where fault.applies(to: mode, isStream: isStream) {
                         let other = fault.applies(to: mode, isStream: !isStream)
                         guard isFull || !other || isStream == ((row + column) % 2 == 0) else { continue }
-                        cells.append(FaultCell(topology: mode.sized(size, size), fault: fault, isStream: isStream))
+                        cells.append(FaultCell(topology: topology, fault: fault, isStream: isStream))
                     }
                 }
             }

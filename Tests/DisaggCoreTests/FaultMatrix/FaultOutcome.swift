@@ -34,6 +34,8 @@ struct FaultOutcome: Sendable {
     let cell: FaultCell
     private(set) var seen: [Seen] = []
     private(set) var seconds: [Double] = []
+    /// Seconds from the client's leaving until nothing was held.
+    var secondsToFree: Double?
     /// What the ledgers say beside being clean.
     private(set) var notes: [String] = []
     /// What no cell may have.
@@ -71,7 +73,7 @@ struct FaultOutcome: Sendable {
     /// The cell's text in the table: what was seen, how long it took, what the ledgers say.
     var text: String {
         let parts = zip(seen, seconds).map { seen, seconds in
-            seen == .gone ? seen.text : "\(seen.text) \(Self.tenths(seconds))"
+            seen == .gone ? "\(seen.text) \(Self.tenths(secondsToFree ?? 0))" : "\(seen.text) \(Self.tenths(seconds))"
         }
         let unique = parts.count > 1 && seen.allSatisfy { $0 == seen[0] } ? [parts.max() ?? ""] : parts
         return (unique + notes + problems.map { "**\($0)**" }).joined(separator: "; ")

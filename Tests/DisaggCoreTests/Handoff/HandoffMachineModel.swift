@@ -288,8 +288,11 @@ struct HandoffMachineModel: ~Copyable {
                 let isFreed = actions.has(.release) || isExpired || !rules.releaseMayRepeat
                 require(isTimingOut && isFreed, "a decode that holds KV was cancelled")
             }
-            // A decoder that sees its client leave frees the KV, or tells the prefill engine to.
-            if isHandedOff, !decodeHadHead, !isTimingOut { owes = false }
+            // A decoder that sees its client leave frees the KV that lies there. What a prefill engine holds must be freed by
+            // a release: the decoder may be dead, or may never have read the request.
+            if isHandedOff, !decodeHadHead, !isTimingOut {
+                owes = rules.release == .rejectedDecode && prefillIsDone && !isExpired
+            }
             isDecodeOpen = false
         }
     }

@@ -69,10 +69,10 @@ struct HandoffMachinePairTests {
                     (.clientLeaves, [.cancelPrefill, .cancelDecode, .finish]), (.prefill(.ready), []), (.head(200), []),
                 ]),
             HandoffStory(
-                "a client that leaves after the prefill cancels the decode",
+                "a client that leaves after the prefill cancels the decode, and frees what it may not have read",
                 [
                     (.start, [.openPrefill, .openDecode]), (.prefill(.ready), []),
-                    (.clientLeaves, [.cancelDecode, .finish]),
+                    (.clientLeaves, [.cancelDecode, .release, .finish]),
                 ]),
             HandoffStory(
                 "a prefill that is rejected: the decoder judges the request alone",

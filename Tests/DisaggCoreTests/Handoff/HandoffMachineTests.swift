@@ -249,10 +249,10 @@ struct HandoffMachineTests {
                 "a client that leaves during the prefill cancels it",
                 [(.start, .openPrefill), (.clientLeaves, [.cancelPrefill, .finish])]),
             HandoffStory(
-                "a client that leaves during the decode cancels it: the decoder tells the prefill engine",
+                "a client that leaves during the decode cancels it, and releases: its decoder may be dead",
                 [
                     (.start, .openPrefill), (.prefill(.ready), .openDecode),
-                    (.clientLeaves, [.cancelDecode, .finish]),
+                    (.clientLeaves, [.cancelDecode, .release, .finish]),
                 ]),
             HandoffStory(
                 "a decoder that rejects tells the prefill engine itself",

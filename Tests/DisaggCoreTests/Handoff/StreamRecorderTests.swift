@@ -26,6 +26,47 @@ struct StreamRecorderTests {
     private static let second =
         #"{"id":"cmpl-1","object":"text_completion","created":5,"model":"m","choices":[{"index":0,"text":"y","finish_reason":null,"prompt_token_ids":null,"token_ids":[8,9]}]}"#
 
+    @Test(
+        "a stream that another decoder could not continue is not recorded",
+        arguments: [
+            #""stream":true"#, #""temperature":0.1,"stream":true"#, #""temperature":0"#,
+            #""temperature":0,"stream":false"#,
+            #""temperature":0,"stream":true,"n":2"#, #""temperature":0,"stream":true,"best_of":2"#,
+            #""temperature":0,"stream":true,"stop":"x""#, #""temperature":0,"stream":true,"stop":["x"]"#,
+            #""temperature":0,"stream":true,"seed":1"#, #""temperature":0,"stream":true,"logprobs":1"#,
+            #""temperature":0,"stream":true,"presence_penalty":0.5"#, #""temperature":0,"stream":true,"echo":true"#,
+            #""temperature":0,"stream":true,"repetition_penalty":1.5"#,
+            #""temperature":0,"stream":true,"return_token_ids":true"#,
+            #""temperature":0,"stream":true,"response_format":{"type":"json_object"}"#,
+            #""temperature":0,"stream":true,"tools":[{"type":"function"}]"#,
+            #""temperature":0,"stream":true,"stream_options":{"continuous_usage_stats":true}"#,
+        ], [false, true])
+    func limits(members: String, isChat: Bool) throws {
+        #expect(StreamRecorder(try Self.request(members, chat: isChat)) == nil)
+    }
+
+    @Test("what is not known cannot be continued: no token ids, or no limit")
+    func unknown() throws {
+        let members = #""temperature":0,"stream":true"#
+        let recorder = try #require(StreamRecorder(try Self.request(members + #","max_tokens":9"#)))
+        _ = Self.feed(recorder, [Self.first.replacing(#","prompt_token_ids":[1,2]"#, with: "")])
+        #expect(recorder.continuation(contextLength: 100) == nil)
+        let reached = try #require(StreamRecorder(try Self.request(members + #","max_tokens":3"#)))
+        _ = Self.feed(reached, [Self.first, Self.second])
+        #expect(reached.continuation(contextLength: 100) == nil)
+        let chat = try #require(StreamRecorder(try Self.request(members, chat: true)))
+        _ = Self.feed(
+            chat,
+            [
+                #"{"id":"c","created":5,"model":"m","prompt_token_ids":[1,2],"choices":[{"index":0,"delta":{"content":"x"},"token_ids":[7]}]}"#
+            ])
+        #expect(chat.continuation(contextLength: nil) == nil)
+        #expect(chat.continuation(contextLength: 100) != nil)
+        let other = try GenerationRequest(
+            endpoint: .messages, body: ByteBuffer(string: #"{"messages":[],"max_tokens":3,\#(members)}"#))
+        #expect(StreamRecorder(other) == nil)
+    }
+
     @Test("ids that the client did not ask for are hidden, everything else stays")
     func hiding() throws {
         let recorder = try #require(StreamRecorder(try Self.request(#""temperature":0,"stream":true"#)))

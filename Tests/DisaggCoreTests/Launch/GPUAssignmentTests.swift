@@ -5,10 +5,10 @@ import Testing
 @Suite("GPU assignment")
 struct GPUAssignmentTests {
     private func assign(
-        _ yaml: String, allowed: [Int], present: Int? = 8
+        _ yaml: String, allowed: [Int], present: Int? = 8, host: GPUHost? = nil
     ) throws -> (prefill: [Int], decode: [Int]) {
         let deployment = try Deployment(yaml: yaml)
-        let assigned = try GPUAssignment.assign(deployment, allowed: allowed, present: present)
+        let assigned = try GPUAssignment.assign(deployment, allowed: allowed, present: present, host: host)
         return (assigned.prefill.gpus, assigned.decode.gpus)
     }
 
@@ -23,6 +23,28 @@ struct GPUAssignmentTests {
     func explicit() throws {
         let found = try assign("decode: {gpus: [0]}", allowed: [0, 1])
         #expect(found.prefill == [1] && found.decode == [0])
+    }
+
+    @Test("where the links are known, ranks stay together and away from busy GPUs")
+    func placed() throws {
+        var host = try PlanningFixture.host("topo-v100-8-mesh.txt")
+        let yaml = "prefill: {tensorParallel: 4}\ndecode: {tensorParallel: 4}"
+        let whole = try assign(yaml, allowed: Array(0..<8), host: host)
+        #expect(Set([whole.prefill, whole.decode]) == [[0, 1, 2, 3], [4, 5, 6, 7]])
+        let rest = "handoff: nixl\nprefill: {gpus: [0]}\ndecode: {tensorParallel: 2}"
+        #expect(try assign(rest, allowed: [0, 3, 6, 7], host: host).decode == [6, 7])
+        host.devices[6].usedMiB = 70_000
+        let small = "handoff: nixl\ndecode: {tensorParallel: 2}"
+        let found = try assign(small, allowed: Array(0..<8), host: host)
+        #expect(!(found.prefill + found.decode).contains(6) && Set(found.prefill + found.decode).count == 3)
+    }
+
+    @Test("where too few GPUs are free, they are handed out in order: the check then says which are busy")
+    func busy() throws {
+        var host = try PlanningFixture.host("topo-v100-8-mesh.txt")
+        for index in host.devices.indices { host.devices[index].usedMiB = 70_000 }
+        let found = try assign("decode: {replicas: 1}", allowed: [2, 3], host: host)
+        #expect(found.prefill == [2] && found.decode == [3])
     }
 
     @Test("engines that run elsewhere take none")

@@ -68,6 +68,8 @@ final class LaunchScene: Sendable {
     }
 
     /// Writes a deployment file of fake vLLM engines on free ports.
+    ///
+    /// - Parameter proxy: more lines of the file.
     func write(
         _ prefill: [String: String] = [:], decode: [String: String] = [:], proxy: String = "", prefills: Int = 1
     ) throws -> String {

@@ -156,44 +156,6 @@ struct MachineRulesTests {
         #expect(python.python == nil)
     }
 
-    @Test("running engines that are not there are reported as unreachable")
-    func unreachable() async throws {
-        let ports = LaunchScene.freePorts(3)
-        let scene = try LaunchScene()
-        let deployment = try Deployment(
-            yaml: """
-                engine: simulated
-                prefill: {port: \(ports[0])}
-                decode: {port: \(ports[1])}
-                proxy: {notify: 127.0.0.1:\(ports[2])}
-                """)
-        let findings = await OnlineCheck(deployment, directory: scene.directory).run()
-        #expect(findings.count { $0.check == .engineUnreachable } == 2)
-        #expect(findings.contains { $0.check == .proxyNotListening })
-    }
-
-    @Test("a log in degraded mode, without the lines of a bind, or with a known error is reported")
-    func logs() async throws {
-        let ports = LaunchScene.freePorts(4)
-        let scene = try LaunchScene()
-        let deployment = try Deployment(
-            yaml: """
-                engine: vllm
-                prefill: {port: \(ports[0])}
-                decode: {port: \(ports[1]), initPort: \(ports[2]), allocPort: \(ports[3])}
-                """)
-        try RunDirectory.write(
-            .init(
-                path: scene.directory + "/prefill-0.log",
-                contents: "INFO start\nERROR LMCache: System will operate in degraded mode (recompute)\n"))
-        try RunDirectory.write(
-            .init(
-                path: scene.directory + "/decode-0.log",
-                contents: "INFO start\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n"))
-        let found = Set(await OnlineCheck(deployment, directory: scene.directory).run().map(\.check))
-        #expect(found.isSuperset(of: [.pdDegraded, .pdNotBound, .logProblem]))
-    }
-
     @Test("what config writes can be read back, and passes the checks")
     func output() throws {
         let scene = try LaunchScene()

@@ -63,6 +63,11 @@ struct RunRecoveryTests {
             #expect(json["launcher_alive"]?.rawString == "true" && json["processes"]?.elements.count == 3)
             #expect(json["processes"]?[2]?["gpus"]?[0]?.int == 0 && json["processes"]?[1]?["gpus"]?[0]?.int == 1)
 
+            let check = try await launch(scene, ["check", file, "--online"])
+            #expect(check.exit == .status(0) && check.output.hasSuffix(": 0 errors, 1 warning\n"), "\(check.output)")
+            let other = try await launch(scene, ["check", file, "--online", "--model", "other/model"])
+            #expect(other.exit == .status(1) && other.output.contains("it serves fake/model, not other/model"))
+
             let logs = try await launch(scene, ["logs", "prefill", "-n", "1"])
             #expect(logs.output.hasPrefix("INFO prefill on") && !logs.output.contains("decode"))
             let unknown = try await launch(scene, ["logs", "prefil-0"])
@@ -82,31 +87,39 @@ struct RunRecoveryTests {
         #expect(try await launch(scene, ["down"]).output.contains("nothing runs"))
     }
 
-    @Test("what a launcher killed with SIGKILL left is stopped by the next up, workers without an environment included")
-    func recovery() async throws {
+    @Test(
+        "what a killed launcher left is stopped by the next up, also workers without an environment or without their engine",
+        arguments: [("title", 1), ("fork", 3)], [false, true])
+    func recovery(workersOf: (mode: String, count: Int), engineDies: Bool) async throws {
         let scene = try LaunchScene()
-        let file = try scene.write(["FAKE_MODE": "title"])
+        let file = try scene.write(["FAKE_MODE": workersOf.mode])
         let kills: @Sendable (ProcessSession) async throws -> Void = { session in
             _ = kill(session.id, SIGKILL)
         }
         #expect(try await up(scene, file, kills) == .signal(9))
         let workers = scene.events.compactMap { $0.split(separator: " ").last.flatMap { Int32($0) } }
-        #expect(workers.count == 1 && scene.survivors.count == 3)
+        #expect(workers.count == workersOf.count)
         let state = try #require(try RunState.read(scene.directory + "/logs"))
         #expect(!state.launcherIsAlive)
-        #expect(Orphans(state).processes.count == 4)
+        let left = 3 + workers.count - (engineDies ? 1 : 0)
+        if engineDies {
+            let engine = try #require(state.processes.first { $0.name == "prefill-0" }?.pid)
+            _ = kill(engine, SIGKILL)
+            try await scene.wait("the engine's end") { ProcessFacts(engine)?.isAlive != true }
+        }
+        #expect(Orphans(state).processes.count == left)
         let status = try await launch(scene, ["status"])
         #expect(status.exit == .status(1) && status.output.contains("is gone"))
 
         let second = try await up(scene, file) { session in
             let output = ProcFile.text(scene.directory + "/launcher.log") ?? ""
-            #expect(output.contains("was killed and left 4 processes: stopping"), "\(output)")
+            #expect(output.contains("was killed and left \(left) processes: stopping"), "\(output)")
             #expect(Orphans(state).processes.isEmpty)
             _ = kill(session.id, SIGTERM)
         }
         #expect(second == .status(0))
         #expect(scene.survivors.isEmpty)
-        #expect(ProcessFacts(workers[0])?.isAlive != true)
+        #expect(!workers.contains { ProcessFacts($0)?.isAlive == true })
     }
 
     @Test("down stops what a killed launcher left")

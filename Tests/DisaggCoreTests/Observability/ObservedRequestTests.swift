@@ -140,6 +140,41 @@ struct ObservedRequestTests {
         await decode.shutdown()
     }
 
+    @Test("the parts of a split request are spans of one request in the client's trace")
+    func parts() async throws {
+        let tracer = InMemoryTracer()
+        let choice = #"{"id":"a","created":1,"choices":[{"index":0,"text":"x","finish_reason":"length"}]}"#
+        let engine = try await ScriptedServer { _, _, _ in .send(ScriptedReply.json(choice)) }
+        try await withTracer(tracer) {
+            try await withProxy(
+                Topology(handoff: .nixl),
+                settings: {
+                    $0.prefill.urls = [engine.endpoint]
+                    $0.decode.urls = [engine.endpoint]
+                },
+                { harness in
+                    let response = try await WireClient.exchange(
+                        harness.proxy.port,
+                        WireRequest.post(
+                            #"{"prompt":["a","b"],"max_tokens":1}"#,
+                            headers: ["in-memory-trace-id: client-trace", "in-memory-span-id: client-span"]))
+                    #expect(response.status == 200)
+                    try await harness.settles()
+                })
+        }
+        let spans = tracer.finishedSpans
+        #expect(spans.allSatisfy { $0.traceID == "client-trace" })
+        let whole = spans.filter { $0.parentSpanID == "client-span" }
+        #expect(whole.map(\.operationName) == ["POST /v1/completions"])
+        let parts = spans.filter { $0.parentSpanID == whole.first?.spanID }
+        #expect(parts.map(\.operationName) == ["POST /v1/completions", "POST /v1/completions"])
+        for part in parts {
+            let legs = spans.filter { $0.parentSpanID == part.spanID }.map(\.operationName)
+            #expect(legs.sorted() == ["disagg.decode", "disagg.prefill"])
+        }
+        await engine.shutdown()
+    }
+
     @Test("without a tracer a client's trace headers go to both legs as they came")
     func forwarding() async throws {
         let answer = ScriptedReply.send(ScriptedReply.json("{\"choices\":[]}"))

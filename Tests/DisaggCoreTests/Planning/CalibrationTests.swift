@@ -16,7 +16,13 @@ import Testing
 
     @Test func rowsThatWereLeftOutAreMetNearlyAsWell() throws {
         let calibration = try #require(ShippedCalibration.h200Llama8B)
-        #expect(calibration.meanLeftOutError < 0.12, "\(calibration.meanLeftOutError)")
+        #expect(calibration.meanLeftOutError < 0.09, "\(calibration.meanLeftOutError)")
+        // Two rows stand alone: the host launched their steps in its slow phase.
+        let slow = ["eager_prefill_isl128", "eager_decode_c1_isl512"]
+        for residual in calibration.residuals
+        where !residual.row.name.hasSuffix(")") && !slow.contains(residual.row.name) {
+            #expect(abs(residual.leftOutError) < 0.15, "\(residual.row.name) \(residual.leftOutError)")
+        }
     }
 
     @Test func theFittedEfficienciesAreThoseOfRealKernels() throws {
@@ -38,7 +44,8 @@ import Testing
             return row
         }
         let again = Calibration(file, shape: shipped.setup.shape, gpu: shipped.setup.gpu)
-        for residual in again.residuals { #expect(abs(residual.fitError) < 0.03, "\(residual.row.name)") }
+        // What is little trusted is drawn to what is usual.
+        for residual in again.residuals { #expect(abs(residual.fitError) < 0.05, "\(residual.row.name)") }
     }
 
     @Test func aFileSurvivesWritingAndReading() throws {
@@ -72,7 +79,7 @@ import Testing
     @Test func aPredictionNamesItsBasisAndRange() throws {
         let prediction = try PlanningFixture.h200(eager: true).prompt(tokens: 7_500)
         #expect(prediction.low < prediction.value && prediction.value < prediction.high)
-        #expect(prediction.basis.contains("calibrated on 16 measurements"))
+        #expect(prediction.basis.contains("calibrated on 19 measurements"))
         let general = try EngineDescription(model: "meta-llama/Llama-3.1-8B", gpu: "H100").predictor().prompt(
             tokens: 7_500)
         #expect(general.basis.contains("not calibrated on this GPU"))

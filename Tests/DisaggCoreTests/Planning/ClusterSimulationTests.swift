@@ -31,8 +31,8 @@ private struct ServerTiming: StepTiming {
         // One prompt a step, the next one when it is done: a single server.
         var limits = EngineLimits(batchedTokens: 1, sequences: 1, kvTokens: 1 << 40)
         limits.chunksPrompts = false
-        var cluster = ClusterSimulation(
-            engines: (ServerTiming(), limits, 1), router: TurnRouter(prefills: 1, decodes: 1))
+        let cluster = ClusterSimulation(
+            engines: (ServerTiming(), limits, 1))
         let result = cluster.run(requests)
         return zip(requests, result.end).reduce(0) { $0 + $1.1 - $1.0.arrival } / Double(requests.count)
     }
@@ -69,10 +69,9 @@ private struct ServerTiming: StepTiming {
             let load = Workload(
                 input: .logNormal(mean: 1_155, variation: 0.8), output: .uniform(20...300), rate: 20, burstiness: 0.5)
             let limits = EngineLimits(model.setup, kvTokens: 500_000)
-            var cluster = ClusterSimulation(
+            let cluster = ClusterSimulation(
                 prefill: (model, limits, 2), decode: (model, limits, 1),
-                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450),
-                router: TurnRouter(prefills: 2, decodes: 1))
+                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450))
             return cluster.run(load.requests(count: 2_000, seed: seed))
         }
         #expect(run(seed: 3) == run(seed: 3))
@@ -86,10 +85,9 @@ private struct ServerTiming: StepTiming {
             let requests = load.requests(count: 400, seed: seed)
             var limits = EngineLimits(model.setup, kvTokens: 60_000)
             limits.bufferTokens = 30_000
-            var cluster = ClusterSimulation(
+            let cluster = ClusterSimulation(
                 prefill: (model, limits, 1), decode: (model, limits, 2),
-                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450),
-                router: TurnRouter(prefills: 1, decodes: 2))
+                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450))
             let result = cluster.run(requests)
             #expect(result.peakKVTokens <= 60_000)
             for (index, request) in requests.enumerated() {
@@ -105,10 +103,9 @@ private struct ServerTiming: StepTiming {
         func run(_ tokens: Int) -> Double {
             var limits = EngineLimits(model.setup, kvTokens: 500_000)
             limits.bufferTokens = tokens
-            var cluster = ClusterSimulation(
+            let cluster = ClusterSimulation(
                 prefill: (model, limits, 4), decode: (model, limits, 1),
-                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450),
-                router: TurnRouter(prefills: 4, decodes: 1))
+                handoff: HandoffProfile(.lmcache, kvBytesPerToken: 131_072, linkGigabytesPerSecond: 450))
             let requests = load.requests(count: 300, seed: 1)
             return SimulationReport(cluster.run(requests), requests: requests, objectives: .init()).tpot.mean
         }

@@ -47,9 +47,8 @@ enum DistServeReplica {
             request.outputTokens += 1
             return request
         }
-        var cluster = ClusterSimulation(
-            prefill: (timing, limits, 1), decode: (timing, limits, 1), handoff: handoff,
-            router: TurnRouter(prefills: 1, decodes: 1))
+        let cluster = ClusterSimulation(
+            prefill: (timing, limits, 1), decode: (timing, limits, 1), handoff: handoff)
         return (requests, cluster.run(longer), expected)
     }
 

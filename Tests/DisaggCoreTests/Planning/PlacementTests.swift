@@ -65,13 +65,12 @@ import Testing
     }
 }
 
-/// On hosts of up to eight GPUs with random links, the solver is as good as trying everything.
+/// On hosts of up to eight GPUs with random links, the solver is as good as trying everything, for every size.
 @Suite struct PlacementFuzzTests {
-    @Test func upToEightGPUsNothingIsBetter() throws {
-        let rounds = ExecutableSearch.variable("DISAGG_FUZZ") == "long" ? 400 : 40
+    @Test(arguments: 2...8) func nothingIsBetter(count: Int) throws {
+        let rounds = ExecutableSearch.variable("DISAGG_FUZZ") == "long" ? 100 : 8
         for seed in 0..<UInt64(rounds) {
-            var random = SeededRandom(seed: seed)
-            let count = Int.random(in: 2...6, using: &random)
+            var random = SeededRandom(seed: seed, stream: UInt64(count))
             var host = GPUHost(name: "h", count: count, of: try GPUCatalog.named("H100"))
             let links: [GPULink] = [.nvlink(4), .nvlink(2), .samePCIeBridge, .hostBridge, .sameNode, .betweenSockets]
             for row in 0..<count {
@@ -82,11 +81,12 @@ import Testing
                 }
                 host.nodes[row] = Int.random(in: 0...1, using: &random)
             }
+            // The first round has as many engines as there are GPUs; some leave a GPU free.
             var engines: [Placement.Engine] = []
             var rest = count
             var numbers = [0, 0]
-            while rest > 0, engines.count < 5 {
-                let size = min(rest, [1, 1, 2, 3].randomElement(using: &random) ?? 1)
+            while rest > (seed % 3 == 2 ? 1 : 0) {
+                let size = seed == 0 ? 1 : min(rest, [1, 1, 2, 3, 4].randomElement(using: &random) ?? 1)
                 let isPrefill = Bool.random(using: &random)
                 engines.append(
                     .init(role: isPrefill ? .prefill : .decode, replica: numbers[isPrefill ? 0 : 1], size: size))
@@ -99,24 +99,29 @@ import Testing
         }
     }
 
-    /// Every order of all GPUs, dealt to the engines in turn.
+    /// Every way to give the engines GPUs, none left out.
     private static func bruteForce(_ engines: [Placement.Engine], _ host: GPUHost) -> Double {
         let cost = PlacementCost(hosts: [host])
         var best = Double.infinity
-        func permute(_ order: [Int], _ rest: [Int]) {
-            guard rest.isEmpty else {
-                for next in rest { permute(order + [next], rest.filter { $0 != next }) }
+        func assign(_ next: Int, _ free: [Int], _ seats: [Placement.Seat], _ sum: Double) {
+            guard next < engines.count else {
+                best = min(best, sum)
                 return
             }
-            var start = 0
-            var seats: [Placement.Seat] = []
-            for engine in engines {
-                seats.append(.init(engine: engine, host: 0, positions: order[start..<start + engine.size].sorted()))
-                start += engine.size
+            for positions in subsets(of: free[...], count: engines[next].size) {
+                let seat = Placement.Seat(engine: engines[next], host: 0, positions: positions)
+                let added = seats.reduce(cost.group(host: 0, positions: positions)) { $0 + cost.pair($1, seat) }
+                assign(next + 1, free.filter { !positions.contains($0) }, seats + [seat], sum + added)
             }
-            best = min(best, cost.total(seats))
         }
-        permute([], Array(host.devices.indices))
+        assign(0, Array(host.devices.indices), [], 0)
         return best
+    }
+
+    private static func subsets(of free: ArraySlice<Int>, count: Int) -> [[Int]] {
+        guard count > 0 else { return [[]] }
+        guard let first = free.first, free.count >= count else { return [] }
+        return subsets(of: free.dropFirst(), count: count - 1).map { [first] + $0 }
+            + subsets(of: free.dropFirst(), count: count)
     }
 }

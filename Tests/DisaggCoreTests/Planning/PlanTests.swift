@@ -5,14 +5,14 @@ import Testing
     private func result(_ change: (inout PlanQuestion) -> Void) throws -> PlanResult {
         var question = PlanQuestion(engine: EngineDescription(model: "meta-llama/Llama-3.1-8B", gpu: "H100"))
         question.gpus = 4
-        question.input = "3000"
-        question.output = "150"
+        question.load.input = "3000"
+        question.load.output = "150"
         change(&question)
         return PlanSearch(try question.request()).run()
     }
 
     @Test func aPlanUsesNoMoreGPUsThanThereAreAndKeepsItsObjectives() throws {
-        let plan = try result { $0.objectives = "ttft=400ms,tpot=20ms" }
+        let plan = try result { $0.load.objectives = "ttft=400ms,tpot=20ms" }
         let best = try #require(plan.best)
         #expect(best.layout.gpus <= 4 && best.goodput > 0)
         let report = try #require(best.report)
@@ -33,7 +33,7 @@ import Testing
     @Test func aNeededRateTakesTheFewestGPUs() throws {
         let plan = try result {
             $0.gpus = 8
-            $0.rate = 2
+            $0.load.rate = 2
         }
         let best = try #require(plan.best)
         #expect(best.goodput >= 2)
@@ -43,9 +43,9 @@ import Testing
     /// Prompts of a few tokens and long answers: a prefill engine would idle.
     @Test func aLoadOfAnswersAloneIsNotDisaggregated() throws {
         let plan = try result {
-            $0.input = "64"
-            $0.output = "800"
-            $0.objectives = "ttft=500ms,tpot=30ms"
+            $0.load.input = "64"
+            $0.load.output = "800"
+            $0.load.objectives = "ttft=500ms,tpot=30ms"
         }
         let best = try #require(plan.best)
         #expect(!best.layout.isDisaggregated)
@@ -55,17 +55,17 @@ import Testing
     /// Long prompts, and answers that may not stutter.
     @Test func longPromptsAndATightTimeBetweenTokensAreDisaggregated() throws {
         let plan = try result {
-            $0.input = "8000"
-            $0.output = "200"
-            $0.handoff = "nixl"
-            $0.objectives = "ttft=1500ms,tpot=12ms"
+            $0.load.input = "8000"
+            $0.load.output = "200"
+            $0.load.handoff = "nixl"
+            $0.load.objectives = "ttft=1500ms,tpot=12ms"
         }
         let best = try #require(plan.best)
         #expect(best.layout.isDisaggregated, "\(plan.explanation)")
     }
 
     @Test func whatCannotBeSaysWhyAndWhatCould() throws {
-        let tight = try result { $0.objectives = "ttft=20ms,tpot=50ms" }
+        let tight = try result { $0.load.objectives = "ttft=20ms,tpot=50ms" }
         #expect(tight.best == nil)
         #expect(
             tight.explanation.contains {
@@ -89,7 +89,7 @@ import Testing
     }
 
     @Test func thePlansDeploymentIsReadBack() throws {
-        let plan = try result { $0.objectives = "ttft=1500ms,tpot=15ms" }
+        let plan = try result { $0.load.objectives = "ttft=1500ms,tpot=15ms" }
         let yaml = try #require(PlanDeployment.yaml(plan))
         let deployment = try Deployment(yaml: yaml)
         #expect(deployment == PlanDeployment.deployment(plan))
@@ -98,12 +98,69 @@ import Testing
         #expect(deployment.decode.gpus.count == best.layout.decode.gpus)
     }
 
+    private static let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
+
+    /// Errors of `disagg-launch check` but for what it finds on this machine.
+    private func errors(_ deployment: Deployment) -> [String] {
+        CheckReport(
+            subject: "plan",
+            findings: CheckRequest.findings(deployment, places: Self.places, facts: nil)
+        ).lines(.error)
+    }
+
+    @Test(arguments: ["lmcache", "nixl"])
+    func aPlanOverHostsNamesEveryEngineAndPassesTheCheck(handoff: String) throws {
+        var plan = try result {
+            $0.gpus = 8
+            $0.gpusPerHost = 4
+            $0.load.handoff = handoff
+            $0.load.objectives = "ttft=1500ms,tpot=15ms"
+        }
+        // Whichever wins: the file of the layout with engines apart.
+        let best = try #require(plan.bestApart)
+        plan.best = best
+        plan.placement = try PlacementSolver(hosts: plan.request.hosts).place(best.layout.engines)
+        #expect(best.layout.gpus > 4)
+        let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+        #expect(deployment == PlanDeployment.deployment(plan))
+        #expect(errors(deployment) == [])
+        let urls = deployment.prefill.urls + deployment.decode.urls
+        #expect(Set(urls).count == urls.count && urls.count == best.layout.engines.count)
+        #expect(Set(urls.map(\.host)) == ["host-0", "host-1"])
+        #expect(deployment.proxy.notify.host == "host-0")
+        // The commands that `config` writes have the placement's GPUs, disjoint on each host.
+        let seats = try #require(plan.placement).seats
+        for engine in EngineCommands.all(deployment, places: Self.places) {
+            let seat = try #require(
+                seats.first { $0.engine.role == engine.role && $0.engine.replica == engine.replica })
+            let devices = engine.command.environment["CUDA_VISIBLE_DEVICES"]
+            #expect(devices == Placement.visibleDevices(seat, on: plan.request.hosts))
+            #expect(engine.command.arguments.contains(plan.request.hosts[seat.host].name))
+        }
+    }
+
+    @Test func theFileOfAPlanOnOneHostPassesTheCheck() throws {
+        for handoff in ["lmcache", "nixl", "plain"] {
+            let plan = try result {
+                $0.load.handoff = handoff
+                $0.load.objectives = "ttft=1500ms,tpot=15ms"
+            }
+            let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
+            #expect(errors(deployment) == [], "\(handoff)")
+        }
+    }
+
+    @Test func theFileHasThePoliciesItWasPlannedWith() throws {
+        let plan = try result { $0.load.policy = "least-loaded" }
+        let deployment = try #require(PlanDeployment.deployment(plan))
+        #expect(deployment.routing.prefill.policy == .leastLoaded && deployment.routing.decode.policy == .leastLoaded)
+    }
+
     @Test func aPlanOfEnginesThatDoBothStartsNoPrefillEngine() throws {
-        let plan = try result { $0.objectives = "ttft=1s,tpot=40ms" }
+        let plan = try result { $0.load.objectives = "ttft=1s,tpot=40ms" }
         #expect(plan.best?.layout.isDisaggregated == false)
         let deployment = try Deployment(yaml: try #require(PlanDeployment.yaml(plan)))
-        let places = CommandPlaces(directory: "logs", launcher: "disagg-launch", proxy: "disagg-proxy")
-        let roles = LaunchPlan(deployment, places: places).processes.map(\.role)
+        let roles = LaunchPlan(deployment, places: Self.places).processes.map(\.role)
         #expect(roles.contains("decode") && !roles.contains("prefill"))
     }
 
@@ -132,9 +189,10 @@ import Testing
 
     @Test func questionsThatMakeNoSenseSayWhatToDo() {
         let wrong: [(String, (inout PlanQuestion) -> Void)] = [
-            ("--gpus", { $0.gpus = 0 }), ("--isl", { $0.input = nil }), ("--handoff", { $0.handoff = "none" }),
-            ("is not in the table", { $0.engine.gpu = "Voodoo2" }), ("--percentile", { $0.percentile = 100 }),
-            ("--slo", { $0.objectives = "" }), ("--burstiness", { $0.burstiness = "wild" }),
+            ("--gpus", { $0.gpus = 0 }), ("--isl", { $0.load.input = nil }),
+            ("--handoff", { $0.load.handoff = "none" }),
+            ("is not in the table", { $0.engine.gpu = "Voodoo2" }), ("--percentile", { $0.load.percentile = 100 }),
+            ("--slo", { $0.load.objectives = "" }), ("--burstiness", { $0.load.burstiness = "wild" }),
         ]
         for (text, change) in wrong {
             #expect { _ = try self.result(change) } throws: { "\($0)".contains(text) }

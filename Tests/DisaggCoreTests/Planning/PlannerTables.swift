@@ -19,9 +19,10 @@ enum PlannerTables {
             """
         text += try leaveOneOut()
         text += table(
-            "The pair run among the calibration's rows",
-            "Two H200, LMCache, eager, 2,000 tokens in, 100 out, 4 requests a second. No constant of the cost model was fitted to it; the "
-                + "hand-off's were.", try pairRun())
+            "Prefill and decode apart on the calibration's machine",
+            "Two H200, eager, one prefill and one decode engine, arrivals even; the first is among the calibration's rows, the others are "
+                + "rows 1, 2 and 15 of EngineFacts.md. No constant of the cost model was fitted to them; the hand-off's were.",
+            try PublishedRows.pairRuns())
         text += table(
             "LMCache's published runs",
             "Llama-3.1-8B, 7,500 in, 200 out, one request a second, eager; the GPU is not named, H100 is assumed. General constants; "
@@ -51,7 +52,7 @@ enum PlannerTables {
         text += table(
             "DistServe's engine: KV tokens", "A100-80G, all its rows; tokens, not ms.",
             try PublishedRows.distServeCapacity())
-        return text + (try memory()) + missing
+        return text + (try MemoryReports.markdown()) + missing
     }
 
     /// Published numbers without a row, and why.
@@ -110,19 +111,6 @@ enum PlannerTables {
         return text + "\n"
     }
 
-    private static func pairRun() throws -> [PublishedRows.Row] {
-        let predictor = try PlanningFixture.h200(eager: true)
-        let load = Workload(input: .constant(2_000), output: .constant(100), rate: 4, burstiness: .infinity)
-        var question = ServingQuestion(workload: load, prefills: 1, decodes: 1, handoff: .lmcache)
-        question.count = 400
-        let answer = try question.answer(prefill: predictor, decode: predictor)
-        return [
-            .init(name: "TTFT mean", measured: 59.381, predicted: answer.report.ttft.mean),
-            .init(name: "TTFT p99", measured: 65.137, predicted: answer.report.ttft.p99),
-            .init(name: "TPOT mean", measured: 19.825, predicted: answer.report.tpot.mean),
-        ]
-    }
-
     private static func splitwise() throws -> [PublishedRows.Row] {
         var rows: [PublishedRows.Row] = []
         let measured: [(String, [(Int, Double)], Double)] = [
@@ -162,6 +150,9 @@ enum PlannerTables {
                 var question = ServingQuestion(
                     workload: load, prefills: prefills, decodes: decodes, handoff: prefills > 0 ? .plain : .none)
                 question.firstToken = .decode
+                // Mooncake's proxy deals requests in turn.
+                question.proxy.routing.prefill.policy = .roundRobin
+                question.proxy.routing.decode.policy = .roundRobin
                 question.count = 600
                 let answer = try question.answer(prefill: predictor, decode: predictor)
                 let title = "TP\(ranks), \(input)/\(output) at \(Int(rate)) a second, \(name)"
@@ -181,88 +172,5 @@ enum PlannerTables {
                 PublishedRows.Row(name: "\(name), TPOT", measured: tpot, predicted: between),
             ]
         }
-    }
-
-    // MARK: Memory
-
-    private struct Verdict {
-        var model: String
-        var gpu: String
-        var ranks: Int
-        var utilization: Double
-        /// Tokens that the engine reported; nil where it only said that it does not fit.
-        var reported: Double?
-        var source: String
-        var profile = MemoryBudget.Profile.current
-        var buffer = 0
-        var batchedTokens: Int?
-    }
-
-    private static let verdicts: [Verdict] = [
-        .init(
-            model: "meta-llama/Llama-3.1-8B", gpu: "H200", ranks: 1, utilization: 0.6, reported: 553_344,
-            source: "vLLM 0.24.0, the calibration's machine"),
-        .init(
-            model: "meta-llama/Llama-3.1-8B", gpu: "H100", ranks: 1, utilization: 0.9, reported: 414_960,
-            source: "vLLM 0.9, LMCache's example log", profile: .sortedSampling),
-        .init(
-            model: "meta-llama/Llama-3.1-8B", gpu: "H100", ranks: 1, utilization: 0.9, reported: 406_768,
-            source: "the same with a PD buffer of 1 GiB", profile: .sortedSampling, buffer: 1 << 30),
-        .init(
-            model: "Qwen/Qwen3-235B-A22B-FP8", gpu: "H100", ranks: 4, utilization: 0.9, reported: 178_880,
-            source: "vLLM of July 2025, vllm-project/vllm issue 21348", profile: .sortedSampling),
-        .init(
-            model: "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", gpu: "RTX-4090", ranks: 2, utilization: 0.98,
-            reported: 81_536,
-            source: "vLLM 0.7, vllm-project/vllm issue 13061", profile: .sortedSampling),
-        .init(
-            model: "meta-llama/Llama-3.1-70B", gpu: "H100", ranks: 1, utilization: 0.9, reported: nil,
-            source: "131 GiB of weights"),
-        .init(
-            model: "deepseek-ai/DeepSeek-V3", gpu: "H100", ranks: 8, utilization: 0.9, reported: nil,
-            source: "671 GB of weights, vLLM's recipe asks for H200"),
-        .init(
-            model: "Qwen/Qwen3-32B", gpu: "L40S", ranks: 1, utilization: 0.9, reported: nil, source: "61 GiB of weights"
-        ),
-    ]
-
-    private static func memory() throws -> String {
-        var rows = ""
-        var agreed = 0
-        for verdict in verdicts {
-            var description = EngineDescription(model: verdict.model, gpu: verdict.gpu)
-            description.tensorParallel = verdict.ranks
-            let budget = MemoryBudget(
-                try description.predictor().setup, utilization: verdict.utilization, bufferBytes: verdict.buffer,
-                profile: verdict.profile)
-            let isFit = budget.kvTokens > 0
-            if isFit == (verdict.reported != nil) { agreed += 1 }
-            let error = verdict.reported.map { percent(Double(budget.kvTokens) / $0 - 1) } ?? ""
-            rows += "| \(verdict.model) | \(verdict.ranks) × \(verdict.gpu) | \(verdict.utilization) | "
-            rows +=
-                "\(verdict.reported.map { number($0) } ?? "does not fit") | \(isFit ? "\(budget.kvTokens)" : "does not fit") | "
-            rows += "\(error) | \(verdict.source) |\n"
-        }
-        // DistServe's engine on A100-80G, one and several ranks of three models.
-        let own = try PublishedRows.distServeCapacity().filter { $0.name.hasSuffix(" PP1") }.prefix(20 - verdicts.count)
-        for row in own {
-            agreed += row.predicted > 0 ? 1 : 0
-            let parts = row.name.split(separator: " ")
-            rows += "| \(parts[0]) | \(parts[1].dropFirst(2)) × A100-80GB | 0.95 | \(number(row.measured)) | "
-            rows += "\(number(row.predicted)) | \(percent(row.error)) | DistServe's engine |\n"
-        }
-        let count = verdicts.count + own.count
-        return """
-            ## What fits
-
-            Tokens of KV cache that an engine reported, or that it does not fit. The verdict agrees in \(agreed) of \(count) cases. Reports \
-            of vLLM itself are the first rows; the others are by another engine, or follow from the weights alone. For DistServe's \
-            engine its own budget (95 % of 83.5 GB, the layers' weights only) was put into the formula.
-
-            | model | GPUs | utilisation | reported | predicted | error % | source |
-            |---|---|---|---|---|---|---|
-            \(rows)
-
-            """
     }
 }

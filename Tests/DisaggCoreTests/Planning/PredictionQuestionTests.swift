@@ -35,10 +35,10 @@ import Testing
     /// The one pair run among the calibration's rows, which is in no fit of the cost model.
     @Test func theMeasuredPairIsMet() throws {
         let answer = try json {
-            $0.input = "2000"
-            $0.output = "100"
-            $0.rate = 4
-            $0.handoff = "lmcache"
+            $0.load.input = "2000"
+            $0.load.output = "100"
+            $0.load.rate = 4
+            $0.load.handoff = "lmcache"
         }
         let ttft = try #require(answer["ttftMilliseconds"]?["mean"]?.double)
         let tpot = try #require(answer["tpotMilliseconds"]?["mean"]?.double)
@@ -52,7 +52,7 @@ import Testing
     @Test func theCapacityIsInTokens() throws {
         let answer = try json {
             $0.asksCapacity = true
-            $0.utilization = 0.6
+            $0.load.utilization = 0.6
         }
         #expect(abs(Double(try #require(answer["kvTokens"]?.int)) / 553_344 - 1) < 0.015)
     }
@@ -66,10 +66,13 @@ import Testing
             ("config.json", { ($0.prefillTokens, $0.engine.model) = (4, "acme/unknown-9b") }),
             ("--dtype", { ($0.prefillTokens, $0.engine.dataType) = (4, "fp3") }),
             ("does not divide", { ($0.prefillTokens, $0.engine.tensorParallel) = (4, 3) }),
-            ("--handoff", { ($0.input, $0.output, $0.rate, $0.handoff) = ("1", "1", 1, "pigeon") }),
-            ("--isl: expected", { ($0.input, $0.output, $0.rate) = ("many", "1", 1) }),
-            ("--slo", { ($0.input, $0.output, $0.rate, $0.objectives) = ("10", "10", 1, "ttft=soon") }),
-            ("does not fit", { ($0.input, $0.output, $0.rate) = ("3000000", "10", 1) }),
+            ("--handoff", { ($0.load.input, $0.load.output, $0.load.rate, $0.load.handoff) = ("1", "1", 1, "pigeon") }),
+            ("--isl: expected", { ($0.load.input, $0.load.output, $0.load.rate) = ("many", "1", 1) }),
+            (
+                "--slo",
+                { ($0.load.input, $0.load.output, $0.load.rate, $0.load.objectives) = ("10", "10", 1, "ttft=soon") }
+            ),
+            ("does not fit", { ($0.load.input, $0.load.output, $0.load.rate) = ("3000000", "10", 1) }),
         ]
         for (text, change) in wrong {
             #expect { try self.question(change).answer(asJSON: true) } throws: {

@@ -80,6 +80,35 @@ enum PublishedRows {
         return (first, transfer)
     }
 
+    /// Whole runs of one prefill and one decode engine on the calibration's machine, as `predict` answers them.
+    static func pairRuns() throws -> [Row] {
+        func run(
+            _ handoff: HandoffKind, _ source: FirstTokenSource, _ input: Int, _ output: Int, _ rate: Double, count: Int
+        ) throws -> SimulationReport {
+            let predictor = try PlanningFixture.h200(eager: true)
+            let load = Workload(
+                input: .constant(input), output: .constant(output), rate: rate, burstiness: .infinity)
+            var question = ServingQuestion(workload: load, prefills: 1, decodes: 1, handoff: handoff)
+            question.firstToken = source
+            question.count = count
+            return try question.answer(prefill: predictor, decode: predictor).report
+        }
+        let short = try run(.lmcache, .prefill, 2_000, 100, 4, count: 40)
+        let early = try run(.lmcache, .prefill, 7_500, 200, 1, count: 94)
+        let late = try run(.lmcache, .decode, 7_500, 200, 1, count: 30)
+        let pull = try run(.nixl, .decode, 7_500, 200, 1, count: 30)
+        return [
+            Row(name: "LMCache, 2,000/100 at 4 a second, TTFT mean", measured: 59.381, predicted: short.ttft.mean),
+            Row(name: "LMCache, 2,000/100 at 4 a second, TTFT p99", measured: 65.137, predicted: short.ttft.p99),
+            Row(name: "LMCache, 2,000/100 at 4 a second, TPOT mean", measured: 19.825, predicted: short.tpot.mean),
+            Row(name: "LMCache, 7,500/200 at 1 a second, TTFT mean", measured: 210, predicted: early.ttft.mean),
+            Row(
+                name: "LMCache, first token from decode, 7,500/200 at 1 a second, TTFT mean", measured: 267,
+                predicted: late.ttft.mean),
+            Row(name: "NIXL, 7,500/200 at 1 a second, TTFT mean", measured: 452, predicted: pull.ttft.mean),
+        ]
+    }
+
     /// LMCache's two published runs: Llama-3.1-8B, 7,500 tokens in, 200 out, one request a second, H100 assumed, eager.
     static func lmcache() throws -> [Row] {
         var rows: [Row] = []

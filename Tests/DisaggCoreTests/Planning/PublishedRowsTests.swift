@@ -24,6 +24,12 @@ import Testing
         for row in transfer { #expect(abs(row.error) <= 0.10, "\(row.name): \(row.predicted) for \(row.measured)") }
     }
 
+    @Test func wholeRunsOnTheCalibrationsMachineAreMet() throws {
+        let rows = try PublishedRows.pairRuns()
+        #expect(rows.count == 6)
+        for row in rows { #expect(abs(row.error) <= 0.08, "\(row.name): \(row.predicted) for \(row.measured)") }
+    }
+
     @Test func lmcachesPublishedRunsAreMet() throws {
         for row in try PublishedRows.lmcache() {
             #expect(abs(row.error) <= 0.15, "\(row.name): \(row.predicted) for \(row.measured)")

@@ -35,7 +35,140 @@ struct DecisionTests {
             defer { withExtendedLifetime(port) {} }
             let failed = try await harness.proxy.post("/v1/completions", body)
             #expect(failed.status == 503)
-            #expect(Self.decision(failed)?.hasSuffix(#"failed=("decode-0")"#) == true, "\(failed.headers)")
+            #expect(
+                Self.decision(failed)
+                    == #"protocol=nixl, disaggregated=?0, reason=no-decode-backend, retries=0, failed=("decode-0")"#)
+        }
+    }
+
+    @Test("a request that comes to no engine says why, in the field and in the metric")
+    func refused() async throws {
+        try await withProxy(
+            .init(handoff: .sglang),
+            .init(settings: {
+                $0.proxy.requests.showsDecision = true
+                $0.routing.decode.maximumInFlight = 1
+                $0.admission.queue = 1
+                $0.admission.queueTimeout = .milliseconds(300)
+            })
+        ) { harness in
+            func expect(_ answer: RawResponse, _ status: Int, _ reason: String) {
+                #expect(answer.status == status)
+                #expect(
+                    Self.decision(answer) == "protocol=sglang, disaggregated=?0, reason=\(reason), retries=0",
+                    "\(answer.body)")
+            }
+            expect(try await harness.proxy.post("/v1/completions", "{"), 400, "invalid-request")
+            expect(try await harness.proxy.post("/v1/responses", #"{"input":"a"}"#), 400, "unsupported-request")
+            let wish = try await harness.proxy.send(
+                "POST", "/v1/completions", body: ProxyHarness.completion("wish"),
+                headers: ["x-prefiller-host-port: 10.9.8.7:80"])
+            expect(wish, 403, "invalid-request")
+            try await harness.decode[0].inject(.with { $0.holdDecodes = true })
+            async let first = harness.proxy.post("/v1/completions", ProxyHarness.completion("first"))
+            try await eventually { try await harness.decode[0].load() == 1 }
+            async let second = harness.proxy.post("/v1/completions", ProxyHarness.completion("second"))
+            try await eventually { try await harness.metric("disagg_requests_waiting") == "1" }
+            expect(try await harness.proxy.post("/v1/completions", ProxyHarness.completion("third")), 429, "queue-full")
+            expect(try await second, 429, "queue-timeout")
+            try await harness.decode[0].inject(.with { $0.holdDecodes = false })
+            #expect(try await first.status == 200)
+            try await harness.settles()
+            #expect(
+                try await harness.servedByReason() == [
+                    "invalid-request": 2, "unsupported-request": 1, "queue-full": 1, "queue-timeout": 1,
+                    "disaggregated": 1,
+                ])
+        }
+    }
+
+    @Test("a split request whose parts fail says how")
+    func failedParts() async throws {
+        try await withProxy(
+            .init(handoff: .nixl), .init(settings: { $0.proxy.requests.showsDecision = true })
+        ) { harness in
+            let port = try await harness.decode[0].kill()
+            defer { withExtendedLifetime(port) {} }
+            let answer = try await harness.proxy.post("/v1/completions", #"{"prompt":["a","b"],"max_tokens":2}"#)
+            #expect(answer.status == 503)
+            #expect(Self.decision(answer)?.contains("reason=no-decode-backend") == true, "\(answer.headers)")
+            try await harness.settles()
+            #expect(try await harness.servedByReason() == ["no-decode-backend": 1])
+        }
+    }
+
+    @Test("finished requests are counted by how they were served, retries and who failed")
+    func labels() async throws {
+        try await withProxy(.init(handoff: .nixl, prefill: 2, decode: 2)) { harness in
+            try await harness.expectRight("/v1/completions", ProxyHarness.completion("plain"))
+            for engine in harness.prefill { try await engine.inject(.with { $0.refuse = 1 }) }
+            try await harness.expectRight("/v1/completions", ProxyHarness.completion("tried again"))
+            try await harness.settles()
+            let labels = #"disagg_requests_total{endpoint="/v1/completions",code="200",protocol="nixl","#
+            #expect(
+                try await harness.metric(
+                    labels + #"disaggregated="true",reason="disaggregated",retries="0",failed="none"}"#) == "1")
+            #expect(
+                try await harness.metric(
+                    labels + #"disaggregated="false",reason="prefill-failed",retries="2",failed="prefill"}"#) == "1")
+        }
+    }
+
+    /// A prompt of some blocks of bytes and what follows it.
+    private static func turn(_ conversation: String, _ more: String) -> String {
+        let text = String(repeating: "\(conversation) and what came of it. ", count: 40)
+        return #"{"prompt":"\#(text)\#(more)","max_tokens":4,"ignore_eos":true}"#
+    }
+
+    @Test("a prompt whose beginning its decoder has is not handed off again")
+    func cached() async throws {
+        var topology = Topology(handoff: .nixl, prefill: 1, decode: 2)
+        for isSharing in [false, true] {
+            topology.decode = isSharing ? 2 : 1
+            try await withProxy(
+                topology,
+                .init(
+                    configure: { $0.maximumModelLength = 8000 },
+                    settings: {
+                        $0.proxy.requests.showsDecision = true
+                        $0.conditional.minimumUncachedTokens = 100
+                        if isSharing { $0.routing.decode.policy = .prefixCache }
+                    })
+            ) { harness in
+                var decoders: [String] = []
+                for (conversation, more, reason) in [
+                    ("an otter", "", "disaggregated"), ("a heron", "", "disaggregated"),
+                    ("an otter", " Then?", "cached-on-decoder"), ("a heron", " And?", "cached-on-decoder"),
+                    ("an otter", String(repeating: "a long addition ", count: 60), "disaggregated"),
+                ] {
+                    let answer = try await harness.proxy.post("/v1/completions", Self.turn(conversation, more))
+                    let decision = try #require(Self.decision(answer))
+                    #expect(answer.status == 200 && decision.contains("reason=\(reason)"), "\(decision)")
+                    if conversation == "an otter", let place = decision.firstRange(of: "decode=") {
+                        decoders.append(String(decision[place.upperBound...].prefix(10)))
+                    }
+                }
+                #expect(Set(decoders).count == 1)
+                try await harness.settles()
+                try await harness.expectClean()
+            }
+        }
+    }
+
+    @Test("a decoder that was restarted has nothing, and a refused decode leaves nothing there")
+    func forgotten() async throws {
+        try await withProxy(
+            .init(handoff: .nixl),
+            .init(
+                configure: { $0.maximumModelLength = 8000 },
+                settings: { $0.conditional.minimumUncachedTokens = 100 })
+        ) { harness in
+            try await harness.decode[0].inject(.with { $0.refuse = 1 })
+            let refused = try await harness.proxy.post("/v1/completions", Self.turn("an otter", ""))
+            #expect(refused.status == 503)
+            #expect(try await harness.proxy.post("/v1/completions", Self.turn("an otter", "")).status == 200)
+            try await harness.settles()
+            #expect(try await harness.servedByReason() == ["disaggregated": 2])
         }
     }
 

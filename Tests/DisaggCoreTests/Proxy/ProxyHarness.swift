@@ -53,7 +53,9 @@ struct Topology: Sendable, CustomTestStringConvertible {
         }
 
     /// Whether engines of this hand-off may have several data-parallel ranks behind one port.
-    var hasDataParallelRanks: Bool { [.nixl, .nixlPush, .mooncake, .moriio, .offloadP2P, .llmd].contains(handoff) }
+    var hasDataParallelRanks: Bool {
+        [.nixl, .nixlPush, .mooncake, .moriio, .offloadP2P, .llmd, .sglang].contains(handoff)
+    }
 
     /// A copy with data-parallel ranks.
     func ranked(_ dataParallel: Int) -> Topology {
@@ -143,7 +145,9 @@ final class ProxyHarness: Sendable {
             deployment.decode.urls.append(Endpoint(host: "127.0.0.1", port: try await engine.start()))
             if let receiver = engine.receiver {
                 deployment.decode.explicitReceiverPorts.append(
-                    ReceiverPorts(initPorts: receiver.initPorts, allocPorts: receiver.allocPorts))
+                    ReceiverPorts(
+                        initPorts: receiver.initPorts, allocPorts: receiver.allocPorts, queryPorts: receiver.queryPorts)
+                )
             }
         }
         for engine in prefill {

@@ -45,7 +45,9 @@ struct SplitRequestTests {
             }
             try await harness.settles()
             let served = try await harness.servedByReason()
-            #expect(served["disaggregated", default: 0] >= 6 && served["prompt-list"] == nil, "\(served)")
+            #expect(served == ["disaggregated": 6])
+            #expect(try await harness.metric("disagg_request_parts_total") == "24")
+            #expect(try await harness.metric("disagg_request_duration_seconds_count{path=\"pair\"}") == "6")
             try await harness.expectClean()
         }
     }
@@ -65,7 +67,22 @@ struct SplitRequestTests {
             #expect(Set(roles.compactMap { $0["choices"]?[0]?["index"]?.int }) == [0, 1, 2])
             #expect(stream.events.last?["usage"]?["total_tokens"]?.int == 30, "\(stream.body)")
             try await harness.settles()
-            #expect(try await harness.servedByReason() == ["disaggregated": 6])
+            #expect(try await harness.servedByReason() == ["disaggregated": 2])
+            #expect(try await harness.metric("disagg_request_parts_total") == "6")
+            try await harness.expectClean()
+        }
+    }
+
+    @Test("choices of a hand-off whose decoder would hang with several are split", .timeLimit(.minutes(1)))
+    func nccl() async throws {
+        try await withProxy(.init(handoff: .p2pNCCL)) { harness in
+            let answer = try await harness.proxy.post(
+                "/v1/completions", #"{"prompt":"a","max_tokens":3,"temperature":0.5,"n":3,"ignore_eos":true}"#)
+            #expect(answer.status == 200, "\(answer.body)")
+            #expect(answer.json?["choices"]?.elements.compactMap { $0["index"]?.int } == [0, 1, 2])
+            let ranked = try await harness.proxy.post("/v1/completions", #"{"prompt":"a","n":2,"best_of":3}"#)
+            #expect(ranked.isOpenAIError(400))
+            try await harness.settles()
             try await harness.expectClean()
         }
     }
@@ -124,7 +141,8 @@ struct SplitRequestTests {
             try await harness.prefill[0].inject(.with { $0.holdPrefills = true })
             let client = try await WireClient(port: harness.proxy.port)
             try await client.send(WireRequest.post("{\(Self.list)}"))
-            try await eventually { try await harness.metric("disagg_requests_in_flight") == "4" }
+            try await eventually { try await harness.prefill[0].load() == 4 }
+            #expect(try await harness.metric("disagg_requests_in_flight") == "1")
             await client.close()
             try await harness.settles()
             try await harness.prefill[0].inject(.with { $0.holdPrefills = false })

@@ -6,6 +6,20 @@ import Testing
 struct EngineFaultTests {
     private let configuration = SimulatedEngineConfiguration(role: .both, handoff: .none)
 
+    @Test("GET /sim/kv is the ledger as JSON, each number in it")
+    func ledgerAnswer() async throws {
+        try await withEngine(SimulatedEngineConfiguration(role: .both, handoff: .none)) { engine, client in
+            let answer = try #require(try await client.get("/sim/kv").json)
+            let names = [
+                "held", "transferred", "released", "leaked", "doubleFreed", "protocolViolations", "expired",
+                "unknownPulls", "hits", "misses", "stuck", "notificationsSent",
+            ]
+            for name in names { #expect(answer[name]?.int == 0, "\(name)") }
+            #expect(answer["dead"]?.bool == false)
+            #expect(try await engine.ledger().isClean)
+        }
+    }
+
     @Test("refuses the next requests with the status asked for, over HTTP too")
     func refuse() async throws {
         try await withEngine(configuration) { engine, client in

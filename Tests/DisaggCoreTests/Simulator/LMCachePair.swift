@@ -64,8 +64,9 @@ struct LMCachePair {
     /// A `disagg_spec` for the decoder.
     func spec(_ id: String) -> String {
         let receiver = decodeEngine.receiver ?? PDReceiver(host: "", initPorts: [], allocPorts: [])
+        let queries = receiver.queryPorts.isEmpty ? "" : #","receiver_query_port":\#(receiver.queryPorts)"#
         return #"{"req_id":"\#(id)","receiver_host":"\#(receiver.host)","receiver_init_port":\#(receiver.initPorts),"#
-            + #""receiver_alloc_port":\#(receiver.allocPorts)}"#
+            + #""receiver_alloc_port":\#(receiver.allocPorts)\#(queries)}"#
     }
 
     /// A prefill body around the members given.

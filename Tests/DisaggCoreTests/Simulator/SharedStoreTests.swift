@@ -122,15 +122,12 @@ struct SharedStoreTests {
     @Test("lmcache, synchronous and bidirectional: a query port list that is too short kills the prefill engine")
     func queryPorts() async throws {
         let pair = try await LMCachePair(isSynchronous: true, isBidirectional: true)
-        let spec = pair.spec("q").dropLast()
-        for (list, status) in [("[7600]", 200), ("[]", 500)] {
-            let id = "q\(status)"
-            let body =
-                #"{"prompt":"\#(id)","max_tokens":1,"kv_transfer_params":{"disagg_spec":\#(spec),"#
-                + #""receiver_query_port":\#(list)}}}"#
-            let answer = try await pair.prefill.post(
-                "/v1/completions", body.replacing("\"req_id\":\"q\"", with: "\"req_id\":\"\(id)\""))
-            #expect(answer.status == status)
+        let ports = try #require(pair.decodeEngine.receiver?.queryPorts)
+        for (list, status) in [("\(ports)", 200), ("[]", 500)] {
+            let body = pair.prefillBody("q\(status)", #""prompt":"q""#)
+                .replacing("\"receiver_query_port\":\(ports)", with: "\"receiver_query_port\":\(list)")
+            let answer = try await pair.prefill.post("/v1/completions", body)
+            #expect(answer.status == status, "\(body)")
         }
         #expect(try await pair.prefillEngine.ledger().dead)
         await pair.shutdown()

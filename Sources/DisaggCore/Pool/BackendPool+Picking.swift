@@ -1,40 +1,5 @@
 package import NIOCore
 
-/// What a pick must respect.
-package struct PickConstraints: Sendable {
-    /// Prefill backends that failed this request already.
-    package var triedPrefill: [BackendState] = []
-    /// Decode backends that failed this request already.
-    package var triedDecode: [BackendState] = []
-    /// KV chunks the decoder needs room for; 0 where nothing is handed off.
-    package var chunks = 0
-
-    package init() {}
-
-    func serials(_ role: BackendRole) -> [Int] {
-        let tried = role == .prefill ? triedPrefill : triedDecode
-        return tried.isEmpty ? [] : tried.map(\.meter.serial)
-    }
-}
-
-/// The outcome of a pick.
-package enum PickResult<Chosen> {
-    case chosen(Chosen)
-    /// Backends are up, and all of them have as much as they may have: wait.
-    case full
-    /// No backend is left to try.
-    case none
-}
-
-/// A prefill and a decode backend that were chosen.
-package struct PickedPair: Sendable {
-    /// Nil for a request without hand-off.
-    package let prefill: BackendState?
-    package let decode: BackendState
-    /// Tokens of the prompt that need not be computed, as far as is known.
-    package var cachedTokens = 0
-}
-
 extension BackendPool {
     /// Chooses a pair: together where the policy can, else the decoder first.
     ///

@@ -1,21 +1,24 @@
-import DisaggCore
-import Glibc
+internal import Glibc
 
 /// The program's standard streams.
-enum Terminal {
+package enum Terminal {
     /// Writes to standard output.
-    static func write(_ text: String) { write(text, to: STDOUT_FILENO) }
+    package static func write(_ text: String) { write(text, to: STDOUT_FILENO) }
 
     /// Writes to standard error.
-    static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }
+    package static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }
 
-    /// The two streams for a console; its width where standard output is a terminal.
-    static var sink: LaunchConsole.Sink {
-        LaunchConsole.Sink(output: { write($0) }, error: { writeError($0) }, columns: columns(of: STDOUT_FILENO))
-    }
+    /// Columns of standard output; nil where it is no terminal.
+    package static var columns: Int? { columns(of: STDOUT_FILENO) }
 
     /// Columns of standard error; 80 where it does not say.
-    static var errorColumns: Int { columns(of: STDERR_FILENO) ?? 80 }
+    package static var errorColumns: Int { columns(of: STDERR_FILENO) ?? 80 }
+
+    /// Whether standard output is a terminal.
+    package static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// Whether standard error is a terminal.
+    package static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
     private static func columns(of descriptor: Int32) -> Int? {
         guard isatty(descriptor) == 1 else { return nil }
