@@ -82,7 +82,12 @@ final class LoopContext: ClientRequestHandler {
     /// Nil where requests are not logged.
     var accessLog: AccessLog?
     /// The time limits of new requests; a changed deployment file replaces them.
-    var settings: ProxySettings
+    var settings: ProxySettings {
+        didSet { prefillTicks = Self.ticks(settings.prefillTimeout) }
+    }
+    /// The time limit of a prefill and the lease of its KV in ticks, for each request needs them.
+    private(set) var prefillTicks: Int
+    let leaseTicks: Int?
     var generator = RandomPool()
     /// When the loop's timer is due; how late it comes is the loop's lag.
     private var tickDue: NIODeadline?
@@ -110,6 +115,8 @@ final class LoopContext: ClientRequestHandler {
         self.index = index
         self.shared = shared
         settings = shared.deployment.proxy
+        prefillTicks = Self.ticks(shared.deployment.proxy.prefillTimeout)
+        leaseTicks = shared.handoff.rules.lease.map(Self.ticks)
         lastMembers = shared.pool.snapshot
         measuresSpeed = shared.pool.policies.needs.contains(.speed)
         upstream = UpstreamPool(
