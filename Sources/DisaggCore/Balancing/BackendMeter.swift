@@ -27,7 +27,13 @@ package final class BackendMeter: Sendable {
     private let paceObservations = Atomic<Int>(0)
     private let lastObserved = Atomic<UInt64>(0)
     private let speed = NIOLockedValueBox(ThroughputMeter())
-    private let engineLoad = NIOLockedValueBox<EngineLoad?>(nil)
+    /// What the engine said last: when (`UInt64.max` where never), and each number (-1 and NaN where it did not tell). A
+    /// reader may see some of a newer report, which is as good.
+    private let loadTime = Atomic<UInt64>(.max)
+    private let loadRunning = Atomic<Int>(-1)
+    private let loadWaiting = Atomic<Int>(-1)
+    private let loadForeign = Atomic<Int>(0)
+    private let loadUsage = Atomic<UInt64>(Double.nan.bitPattern)
     /// Room for KV that is on its way or waits to be used, in chunks.
     package let budget: ChunkBudget
 
@@ -139,6 +145,7 @@ package final class BackendMeter: Sendable {
     }
 
     /// The weight that counts now, 0...1.
+    @inline(__always)
     package func weight(at now: UInt64) -> Double {
         let base = baseWeight
         let end = rampEnd.load(ordering: .relaxed)
@@ -147,6 +154,14 @@ package final class BackendMeter: Sendable {
         guard now > start, end > start else { return base * Self.firstShare }
         return base * max(Self.firstShare, Double(now - start) / Double(end - start))
     }
+
+    /// ``weight(at:)`` as a divisor: never 0.
+    @inline(__always)
+    package func share(at now: UInt64) -> Double { max(0.001, weight(at: now)) }
+
+    /// Requests open there, one more included, in relation to the weight.
+    @inline(__always)
+    package func load(at now: UInt64) -> Double { Double(inFlight + 1) / share(at: now) }
 
     // MARK: Observations
 
@@ -215,13 +230,39 @@ package final class BackendMeter: Sendable {
     }
 
     /// What the engine itself said last; nil where it never did.
-    package var lastLoad: EngineLoad? { engineLoad.withLockedValue { $0 } }
+    @inline(__always)
+    package var lastLoad: EngineLoad? {
+        let time = loadTime.load(ordering: .relaxed)
+        guard time != .max else { return nil }
+        let usage = Double(bitPattern: loadUsage.load(ordering: .relaxed))
+        var load = EngineLoad(
+            time: time, running: Self.told(loadRunning), waiting: Self.told(loadWaiting),
+            cacheUsage: usage.isNaN ? nil : usage)
+        load.foreign = loadForeign.load(ordering: .relaxed)
+        return load
+    }
+
+    /// What the engine said last; nil where it never did, or too long ago.
+    @inline(__always)
+    package func freshLoad(at now: UInt64) -> EngineLoad? { lastLoad.flatMap { $0.isFresh(at: now) ? $0 : nil } }
+
+    @inline(__always)
+    private static func told(_ number: borrowing Synchronization.Atomic<Int>) -> Int? {
+        let value = number.load(ordering: .relaxed)
+        return value >= 0 ? value : nil
+    }
 
     /// Takes in what the engine says of itself.
-    package func report(_ load: EngineLoad) {
-        var load = load
+    ///
+    /// - Parameter seen: requests of this proxy that it may have counted in, for they were open at some moment since it was
+    ///   asked; without them one that ended meanwhile would be taken for another router's.
+    package func report(_ load: EngineLoad, seen: Int = 0) {
         // Compared at once: against a later number of open requests, an old one would tell of requests that never were.
-        load.foreign = max(0, (load.running ?? 0) + (load.waiting ?? 0) - inFlight)
-        engineLoad.withLockedValue { $0 = load }
+        let foreign = max(0, (load.running ?? 0) + (load.waiting ?? 0) - max(inFlight, seen))
+        loadRunning.store(load.running.map { max(0, $0) } ?? -1, ordering: .relaxed)
+        loadWaiting.store(load.waiting.map { max(0, $0) } ?? -1, ordering: .relaxed)
+        loadForeign.store(foreign, ordering: .relaxed)
+        loadUsage.store((load.cacheUsage ?? .nan).bitPattern, ordering: .relaxed)
+        loadTime.store(load.time, ordering: .releasing)
     }
 }

@@ -32,6 +32,6 @@ package struct CacheAwareChoice: Sendable {
             best = index
             bestTokens = holder.tokens
         }
-        return best ?? candidates.least(using: &generator) { $0.load }
+        return best ?? candidates.leastMeter(using: &generator) { $0.load(at: candidates.now) }
     }
 }

@@ -6,11 +6,11 @@ public struct Candidate: Sendable {
     /// Identifies the backend as long as it is a member; never used again after it.
     public var serial: Int { meter.serial }
     /// Its share, more than 0 and at most 1: set by hand, and smaller for a while after a recovery.
-    public var weight: Double { max(0.001, meter.weight(at: now)) }
+    public var weight: Double { meter.share(at: now) }
     /// Requests this proxy has open there.
     public var inFlight: Int { meter.inFlight }
     /// Requests open there, this one included, in relation to the weight: the usual measure of load.
-    public var load: Double { Double(meter.inFlight + 1) / weight }
+    public var load: Double { meter.load(at: now) }
     /// Prompt tokens of the open requests. With ``FactSet/tokens``.
     public var queuedTokens: Int { meter.queuedTokens }
     /// Prompt tokens it computes in a second; nil until observed. With ``FactSet/speed``.
@@ -31,5 +31,5 @@ public struct Candidate: Sendable {
     /// Its cache holds nothing from before this time: the engine was restarted then.
     public var cacheValidSince: UInt64 { meter.cacheValidSince }
 
-    private var freshLoad: EngineLoad? { meter.lastLoad.flatMap { $0.isFresh(at: now) ? $0 : nil } }
+    private var freshLoad: EngineLoad? { meter.freshLoad(at: now) }
 }

@@ -35,9 +35,11 @@ public struct Candidates: Sendable {
     public var count: Int { meters.count }
 
     /// Whether the backend at an index, in `0..<count`, may be chosen.
-    public func isEligible(_ index: Int) -> Bool {
-        let meter = meters[index]
-        return meter.isEligible(at: now, despiteHealth: despiteHealth) && meter.budget.hasRoom(chunks)
+    public func isEligible(_ index: Int) -> Bool { isEligible(meters[index]) }
+
+    @inline(__always)
+    private func isEligible(_ meter: BackendMeter) -> Bool {
+        meter.isEligible(at: now, despiteHealth: despiteHealth) && (chunks == 0 || meter.budget.hasRoom(chunks))
             && (excluded.isEmpty || !excluded.contains(meter.serial))
     }
 
@@ -61,27 +63,74 @@ public struct Candidates: Sendable {
     /// The eligible backend with the least cost among at most ``maximumScan``, beginning at a random one.
     ///
     /// - Returns: nil where none is eligible.
-    @inlinable
     public func least(
         using generator: inout some RandomNumberGenerator, by cost: (Candidate) -> Double
     ) -> Int? {
-        guard count > 0 else { return nil }
-        let first = count == 1 ? 0 : Int.random(in: 0..<count, using: &generator)
-        var best: Int?
+        leastMeter(using: &generator) { cost(Candidate(meter: $0, now: now)) }
+    }
+
+    // MARK: Without counting references
+
+    /// ``least(using:by:)`` for costs that need no ``Candidate``.
+    @inline(__always)
+    func leastMeter(
+        using generator: inout some RandomNumberGenerator, by cost: (BackendMeter) -> Double
+    ) -> Int? {
+        var best = -1
         var bestCost = Double.infinity
-        var seen = 0
-        for step in 0..<count {
-            let sum = first + step
-            let index = sum < count ? sum : sum - count
-            guard isEligible(index) else { continue }
-            let cost = cost(self[index])
-            if best == nil || cost < bestCost {
+        forEachEligible(using: &generator) { index, meter in
+            let cost = cost(meter)
+            if best < 0 || cost < bestCost {
                 best = index
                 bestCost = cost
             }
-            seen += 1
-            if seen == Self.maximumScan { break }
         }
-        return best
+        return best < 0 ? nil : best
+    }
+
+    /// Calls `body` with eligible backends and their indices: at most ``maximumScan``, beginning at a random one.
+    @inline(__always)
+    func forEachEligible(
+        using generator: inout some RandomNumberGenerator, _ body: (Int, BackendMeter) -> Void
+    ) {
+        let count = meters.count
+        guard count > 0 else { return }
+        var next = count == 1 ? 0 : generator.index(below: count)
+        var seen = 0
+        lend { meters in
+            for _ in 0..<count {
+                let index = next
+                next = index + 1 < count ? index + 1 : 0
+                let wasSeen = meters[index]._withUnsafeGuaranteedRef { meter in
+                    guard isEligible(meter) else { return false }
+                    body(index, meter)
+                    return true
+                }
+                if wasSeen { seen += 1 }
+                if seen == Self.maximumScan { break }
+            }
+        }
+    }
+
+    /// The mean of what is known of the first ``maximumScan`` backends; nil where nothing is.
+    @inline(__always)
+    func mean(_ value: (BackendMeter) -> Double?) -> Double? {
+        var sum = 0.0
+        var count = 0
+        lend { meters in
+            for index in 0..<min(meters.count, Self.maximumScan) {
+                guard let value = meters[index]._withUnsafeGuaranteedRef({ value($0) }) else { continue }
+                sum += value
+                count += 1
+            }
+        }
+        return count > 0 ? sum / Double(count) : nil
+    }
+
+    /// Lends the meters without a reference count for each: with eight backends that would cost more than the pick. The
+    /// candidates own them for as long.
+    @inline(__always)
+    private func lend(_ body: (UnsafeBufferPointer<Unmanaged<BackendMeter>>) -> Void) {
+        meters.withUnsafeBufferPointer { $0.withMemoryRebound(to: Unmanaged<BackendMeter>.self) { body($0) } }
     }
 }

@@ -22,6 +22,7 @@ package struct EngineLoad: Sendable, Hashable {
     }
 
     /// Whether it still counts.
+    @inline(__always)
     package func isFresh(at now: UInt64) -> Bool { now < time || now - time <= Self.maximumAge }
 
     /// How old it is, in seconds.

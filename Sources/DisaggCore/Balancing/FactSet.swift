@@ -14,7 +14,7 @@ public struct FactSet: OptionSet, Sendable, Hashable {
     public static let engineLoad = FactSet(rawValue: 1 << 2)
     /// ``RequestFacts/sessionKey``.
     public static let sessionKey = FactSet(rawValue: 1 << 3)
-    /// ``RequestFacts/prefixKeys``.
+    /// ``RequestFacts/prefixKeys``; none where there is but one backend of each role.
     public static let prefixKeys = FactSet(rawValue: 1 << 4)
     /// ``RequestFacts/tokenIDs``.
     public static let tokenIDs = FactSet(rawValue: 1 << 5)

@@ -12,6 +12,6 @@ public struct LeastLoadedPolicy: LoadBalancingPolicy {
     public func pick(
         from candidates: Candidates, for request: RequestFacts, using generator: inout some RandomNumberGenerator
     ) -> Int? {
-        candidates.least(using: &generator) { $0.load }
+        candidates.leastMeter(using: &generator) { $0.load(at: candidates.now) }
     }
 }

@@ -13,9 +13,9 @@ public struct LeastTokensPolicy: LoadBalancingPolicy {
     public func pick(
         from candidates: Candidates, for request: RequestFacts, using generator: inout some RandomNumberGenerator
     ) -> Int? {
-        candidates.least(using: &generator) { candidate in
-            Double(candidate.queuedTokens + request.promptTokens + ThroughputMeter.requestTokens * candidate.inFlight)
-                / candidate.weight
+        candidates.leastMeter(using: &generator) { meter in
+            Double(meter.queuedTokens + request.promptTokens + ThroughputMeter.requestTokens * meter.inFlight)
+                / meter.share(at: candidates.now)
         }
     }
 }

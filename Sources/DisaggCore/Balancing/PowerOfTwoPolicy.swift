@@ -18,7 +18,7 @@ public struct PowerOfTwoPolicy: LoadBalancingPolicy {
         guard count > 1 else { return count == 1 && candidates.isEligible(0) ? 0 : nil }
         var first: Int?
         for _ in 0..<Self.draws {
-            let index = Int.random(in: 0..<count, using: &generator)
+            let index = generator.index(below: count)
             guard index != first, candidates.isEligible(index) else { continue }
             guard let other = first else {
                 first = index
@@ -26,6 +26,6 @@ public struct PowerOfTwoPolicy: LoadBalancingPolicy {
             }
             return candidates[index].load < candidates[other].load ? index : other
         }
-        return first ?? candidates.least(using: &generator) { $0.load }
+        return first ?? candidates.leastMeter(using: &generator) { $0.load(at: candidates.now) }
     }
 }

@@ -26,6 +26,10 @@ package enum PrefixBlocks {
         return total
     }
 
+    /// Length in bytes of the block at that place, the first being 0.
+    @inline(__always)
+    static func bytes(ofBlock index: Int) -> Int { firstBlockBytes << (index / blocksOfOneSize) }
+
     /// Length of the first `count` blocks in tokens.
     package static func tokens(ofFirst count: Int) -> Int { bytes(ofFirst: count) / bytesPerToken }
 
@@ -35,9 +39,8 @@ package enum PrefixBlocks {
     package static func appendKeys(of bytes: UnsafeRawBufferPointer, namespace: UInt64, to keys: inout [UInt64]) {
         var key = namespace
         var start = 0
-        var size = firstBlockBytes
         for block in 0..<maximumBlocks {
-            if block > 0, block % blocksOfOneSize == 0 { size *= 2 }
+            let size = Self.bytes(ofBlock: block)
             guard start + size <= bytes.count else { return }
             key = StableHash.hash(UnsafeRawBufferPointer(rebasing: bytes[start..<start + size]), seed: key)
             keys.append(key)

@@ -43,7 +43,7 @@ package struct PrefixMatch: Sendable {
         for position in 0..<count {
             let holder = holders[position]
             guard let index = candidates.index(ofSerial: holder.serial) else { continue }
-            let since = candidates[index].cacheValidSince / PrefixShard.tickNanoseconds
+            let since = candidates.meters[index].cacheValidSince / PrefixShard.tickNanoseconds
             if since == 0 || UInt64(holder.time) > since + 1 {
                 valid.note(serial: holder.serial, tokens: holder.tokens, time: holder.time)
             }

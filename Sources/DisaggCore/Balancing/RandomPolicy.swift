@@ -15,11 +15,11 @@ public struct RandomPolicy: LoadBalancingPolicy {
         let count = candidates.count
         guard count > 0 else { return nil }
         for _ in 0..<Self.draws {
-            let index = Int.random(in: 0..<count, using: &generator)
+            let index = generator.index(below: count)
             guard candidates.isEligible(index) else { continue }
             let weight = candidates[index].weight
-            if weight >= 1 || Double.random(in: 0..<1, using: &generator) < weight { return index }
+            if weight >= 1 || generator.share() < weight { return index }
         }
-        return candidates.least(using: &generator) { _ in 0 }
+        return candidates.leastMeter(using: &generator) { _ in 0 }
     }
 }

@@ -22,8 +22,8 @@ public final class RoundRobinPolicy: LoadBalancingPolicy {
             let index = (turn.wrappingAdd(1, ordering: .relaxed).oldValue & Int.max) % count
             guard candidates.isEligible(index) else { continue }
             let weight = candidates[index].weight
-            if weight >= 1 || Double.random(in: 0..<1, using: &generator) < weight { return index }
+            if weight >= 1 || generator.share() < weight { return index }
         }
-        return candidates.least(using: &generator) { _ in 0 }
+        return candidates.leastMeter(using: &generator) { _ in 0 }
     }
 }

@@ -28,14 +28,16 @@ public final class SessionPolicy: LoadBalancingPolicy {
         from candidates: Candidates, for request: RequestFacts, using generator: inout some RandomNumberGenerator
     ) -> Int? {
         guard candidates.count > 0 else { return nil }
-        guard let key = request.sessionKey else { return candidates.least(using: &generator) { $0.load } }
+        guard let key = request.sessionKey else {
+            return candidates.leastMeter(using: &generator) { $0.load(at: candidates.now) }
+        }
         let ring = ring(of: candidates)
         let mean = Double(candidates.totalInFlight + 1) / Double(candidates.count)
         let bound = (mean * loadFactor).rounded(.up)
         let chosen = ring.first(at: key) { index in
             index < candidates.count && candidates.isEligible(index) && candidates[index].load <= bound
         }
-        return chosen ?? candidates.least(using: &generator) { $0.load }
+        return chosen ?? candidates.leastMeter(using: &generator) { $0.load(at: candidates.now) }
     }
 
     private func ring(of candidates: Candidates) -> HashRing {

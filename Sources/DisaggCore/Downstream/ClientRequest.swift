@@ -21,7 +21,7 @@ package struct ClientRequest {
 
     /// The target without scheme and authority: servers take `http://host/path` too (RFC 9112 §3.2.2).
     private static func originForm(_ target: String) -> String {
-        guard !target.hasPrefix("/") else { return target }
+        guard target.utf8.first != UInt8(ascii: "/") else { return target }
         let lower = target.prefix(8).lowercased()
         guard lower.hasPrefix("http://") || lower == "https://" else { return target }
         let rest = target.dropFirst(lower == "https://" ? 8 : 7).drop { $0 != "/" && $0 != "?" }
@@ -29,7 +29,7 @@ package struct ClientRequest {
     }
 
     /// The target without its query.
-    package var path: Substring { target.prefix { $0 != "?" } }
+    package var path: Substring { target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)] }
 }
 
 /// Serves complete requests; one for each event loop.

@@ -201,14 +201,13 @@ package final class DownstreamConnection: StreamSocket {
 
     private func begin(_ head: ScannedRequestHead, _ bytes: UnsafeRawBufferPointer) {
         phase = .receiving
-        let name = String(decoding: bytes[head.method], as: UTF8.self)
-        method = HTTPRequest.Method(name) ?? .get
+        method = Self.method(UnsafeRawBufferPointer(rebasing: bytes[head.method]))
         target = String(decoding: bytes[head.target], as: UTF8.self)
         headers = HeaderBlock(
             bytes: ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: bytes[..<head.length])), fields: head.fields)
         framing = head.framing
         isHTTP10 = head.minorVersion == 0
-        isHead = name == "HEAD"
+        isHead = method == .head
         keepAlive = head.keepAlive && !isLast
         headWasSent = false
         body = ByteBuffer()
@@ -224,6 +223,11 @@ package final class DownstreamConnection: StreamSocket {
             enqueue(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"))
             flush()
         }
+    }
+
+    private static func method(_ name: UnsafeRawBufferPointer) -> HTTPRequest.Method {
+        if name.count == 4, ByteBlock.isEqual(name, 0, "POST") { return .post }
+        return HTTPRequest.Method(String(decoding: name, as: UTF8.self)) ?? .get
     }
 
     /// Takes bytes of the body, and serves the request where it is complete.
@@ -392,26 +396,27 @@ private final class SocketSink: ResponseSink {
     override var takesRawChunks: Bool { !connection.isHTTP10 }
 
     override func begin(status: Int, lines: ByteBuffer, framing: SinkFraming) {
-        var head = ByteBuffer()
-        head.reserveCapacity(lines.readableBytes + 160)
-        head.writeStaticString(connection.isHTTP10 ? "HTTP/1.0 " : "HTTP/1.1 ")
-        head.writeString(StatusLine.text(status))
-        head.writeImmutableBuffer(lines)
-        switch framing {
-        case .none: break
-        case .length(let length): head.writeString("content-length: \(length)\r\n")
-        case .rawChunked: head.writeStaticString("transfer-encoding: chunked\r\n")
-        case .stream where connection.isHTTP10: connection.keepAlive = false
-        case .stream:
-            encodesChunks = true
-            head.writeStaticString("transfer-encoding: chunked\r\n")
+        if framing == .stream {
+            if connection.isHTTP10 { connection.keepAlive = false } else { encodesChunks = true }
         }
-        if !connection.keepAlive {
-            head.writeStaticString("connection: close\r\n")
-        } else if connection.isHTTP10 {
-            head.writeStaticString("connection: keep-alive\r\n")
+        let head = ByteBuffer.text(reserving: lines.readableBytes + 160) { head in
+            head.write(connection.isHTTP10 ? "HTTP/1.0 " : "HTTP/1.1 ")
+            head.write(StatusLine.text(status))
+            head.write(lines)
+            if case .length(let length) = framing {
+                head.write("content-length: ")
+                head.writeDecimal(length)
+                head.write("\r\n")
+            } else if encodesChunks || framing == .rawChunked {
+                head.write("transfer-encoding: chunked\r\n")
+            }
+            if !connection.keepAlive {
+                head.write("connection: close\r\n")
+            } else if connection.isHTTP10 {
+                head.write("connection: keep-alive\r\n")
+            }
+            head.write("\r\n")
         }
-        head.writeStaticString("\r\n")
         connection.headWasSent = true
         connection.enqueue(head)
     }

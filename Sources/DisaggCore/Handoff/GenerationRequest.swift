@@ -103,7 +103,7 @@ package struct MemberReader: Sendable {
 
     /// What `read` makes of a member's bytes, of which there is at least one; nil where it is absent.
     @inline(__always)
-    private func read<Result>(_ name: StaticString, _ read: (UnsafeRawBufferPointer) -> Result?) -> Result? {
+    func read<Result>(_ name: StaticString, _ read: (UnsafeRawBufferPointer) -> Result?) -> Result? {
         body.withUnsafeReadableBytes { bytes in
             guard let range = table.value(of: name, in: bytes), !range.isEmpty else { return nil }
             return read(UnsafeRawBufferPointer(rebasing: bytes[range]))

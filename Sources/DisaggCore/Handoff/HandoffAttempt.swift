@@ -5,7 +5,10 @@ package import NIOCore
 /// Engines find each other's KV by these ids, so one that is used twice makes a decoder read another request's KV, and
 /// two SGLang schedulers crash (SGLang issue 40125).
 package struct HandoffAttempt: Sendable {
-    package var pair: BackendPair
+    package var pair: BackendPair {
+        get { ends.pair }
+        set { ends = Ends(newValue) }
+    }
     /// Unguessable and never used again.
     package var id: RequestID
     /// The data-parallel rank of the prefill engine that serves the attempt; nil where it has one rank.
@@ -17,11 +20,18 @@ package struct HandoffAttempt: Sendable {
     /// The parameters that the last turn of the conversation left at its decoder, to be used once.
     package var previousTurn: ByteBuffer?
 
+    /// Two backends are two dozen strings and lists; an attempt is passed around too often to copy them.
+    private final class Ends: Sendable {
+        let pair: BackendPair
+        init(_ pair: BackendPair) { self.pair = pair }
+    }
+    private var ends: Ends
+
     package init(
         pair: BackendPair, id: RequestID, prefillRank: Int? = nil, decodeRank: Int? = nil,
         facts: EngineFacts = EngineFacts(), previousTurn: ByteBuffer? = nil
     ) {
-        self.pair = pair
+        ends = Ends(pair)
         self.id = id
         self.prefillRank = prefillRank
         self.decodeRank = decodeRank

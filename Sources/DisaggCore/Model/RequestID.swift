@@ -17,8 +17,11 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
         let low = generator.next()
         description = String(unsafeUninitializedCapacity: Self.length) { text in
             Self.write(UInt64(UInt16(truncatingIfNeeded: loop)), to: text, 0, Self.loopDigits)
-            Self.write(high, to: text, Self.loopDigits, 20)
-            Self.write(low, to: text, 20, Self.length)
+            let digits = UnsafeMutableRawBufferPointer(text)
+            Self.write(high &>> 32, to: digits, Self.loopDigits)
+            Self.write(high, to: digits, Self.loopDigits + 8)
+            Self.write(low &>> 32, to: digits, Self.loopDigits + 16)
+            Self.write(low, to: digits, Self.loopDigits + 24)
             return Self.length
         }
     }
@@ -60,6 +63,20 @@ package struct RequestID: Sendable, Hashable, CustomStringConvertible {
             }
         }
         return run.count == length ? String(decoding: run, as: UTF8.self) : nil
+    }
+
+    /// Writes the eight hexadecimal digits of a value's lower half at once.
+    @inline(__always)
+    private static func write(_ value: UInt64, to text: UnsafeMutableRawBufferPointer, _ start: Int) {
+        // Each digit gets a byte of its own, the first one the highest.
+        var digits = value & 0xFFFF_FFFF
+        digits = (digits | digits &<< 16) & 0x0000_FFFF_0000_FFFF
+        digits = (digits | digits &<< 8) & 0x00FF_00FF_00FF_00FF
+        digits = (digits | digits &<< 4) & 0x0F0F_0F0F_0F0F_0F0F
+        // Those above 9 carry into the next half byte.
+        let letters = (digits &+ 0x0606_0606_0606_0606) &>> 4 & 0x0101_0101_0101_0101
+        digits = digits &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
+        text.storeBytes(of: digits.bigEndian, toByteOffset: start, as: UInt64.self)
     }
 
     /// Fills the text from `start` to `end` with the value's last hexadecimal digits.

@@ -71,7 +71,7 @@ extension ProxyMetrics {
     private func counters() -> [MetricFamily] {
         var endings = MetricFamily(
             "disagg_kv_endings_total", .counter, "What became of the KV of attempts whose prefill was sent.")
-        for ending in ReleaseReason.allCases { endings.add(kvEndings[ending] ?? 0, [("ending", ending.rawValue)]) }
+        for ending in ReleaseReason.allCases { endings.add(kvEndings[ending], [("ending", ending.rawValue)]) }
         func counter(_ name: String, _ help: String, _ value: Int) -> MetricFamily {
             MetricFamily(name, .counter, help, value)
         }

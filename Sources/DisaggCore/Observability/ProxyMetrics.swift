@@ -19,6 +19,11 @@ package struct ProxyMetrics: Sendable {
             retries = min(max(0, record.retries), Self.mostRetries)
             failed = record.failed
         }
+
+        /// The lengths tell nearly all apart, and are hashed sooner than the words.
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(status << 16 ^ endpoint.utf8.count << 8 ^ reason.utf8.count)
+        }
     }
 
     /// A stage of a request, in order; together they make up the time to the first token.
@@ -78,7 +83,7 @@ package struct ProxyMetrics: Sendable {
     package var releases = 0
     package var releasesFailed = 0
     /// What became of the KV of attempts whose prefill was sent.
-    package var kvEndings: [ReleaseReason: Int] = [:]
+    package var kvEndings = ReleaseCounts()
     package var notificationsTimedOut = 0
     package var notificationsLate = 0
     package var notificationsUnknown = 0
@@ -93,7 +98,7 @@ package struct ProxyMetrics: Sendable {
     package init() {}
 
     /// Hand-offs whose KV was neither used nor freed, as far as the proxy can tell.
-    package var leasesLeaked: Int { kvEndings[.abandoned] ?? 0 }
+    package var leasesLeaked: Int { kvEndings[.abandoned] }
 
     /// Counts a finished request.
     package mutating func count(_ record: RequestRecord) {
@@ -116,7 +121,7 @@ package struct ProxyMetrics: Sendable {
     }
 
     /// Counts what became of an attempt's KV.
-    package mutating func count(_ ending: ReleaseReason) { kvEndings[ending, default: 0] += 1 }
+    package mutating func count(_ ending: ReleaseReason) { kvEndings[ending] += 1 }
 
     /// Counts a finished generation request with its times.
     package mutating func record(_ record: RequestRecord) {
@@ -142,7 +147,7 @@ package struct ProxyMetrics: Sendable {
         clientsGone += other.clientsGone
         releases += other.releases
         releasesFailed += other.releasesFailed
-        for (key, count) in other.kvEndings { kvEndings[key, default: 0] += count }
+        for ending in ReleaseReason.allCases { kvEndings[ending] += other.kvEndings[ending] }
         notificationsTimedOut += other.notificationsTimedOut
         notificationsLate += other.notificationsLate
         notificationsUnknown += other.notificationsUnknown

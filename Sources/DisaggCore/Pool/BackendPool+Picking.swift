@@ -2,11 +2,13 @@ package import NIOCore
 
 extension BackendPool {
     /// Chooses a pair: together where the policy can, else the decoder first.
+    ///
+    /// - Parameter members: those to choose among; the present ones where nil.
     package func pickPair(
-        for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
+        in members: PoolSnapshot? = nil, for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
         using generator: inout some RandomNumberGenerator
     ) -> PickResult<PickedPair> {
-        let snapshot = snapshot
+        let snapshot = members ?? snapshot
         if let pair = policies.pair {
             let time = now.uptimeNanoseconds
             let prefill = candidates(.prefill, snapshot, constraints, time)
@@ -31,17 +33,13 @@ extension BackendPool {
     }
 
     /// Chooses a backend of one role.
+    ///
+    /// - Parameter members: those to choose among; the present ones where nil.
     package func pick(
-        _ role: BackendRole, for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
-        using generator: inout some RandomNumberGenerator
-    ) -> PickResult<BackendState> {
-        pick(role, in: snapshot, for: request, constraints, at: now, using: &generator)
-    }
-
-    private func pick(
-        _ role: BackendRole, in snapshot: PoolSnapshot, for request: RequestFacts, _ constraints: PickConstraints,
+        _ role: BackendRole, in members: PoolSnapshot? = nil, for request: RequestFacts, _ constraints: PickConstraints,
         at now: NIODeadline, using generator: inout some RandomNumberGenerator
     ) -> PickResult<BackendState> {
+        let snapshot = members ?? snapshot
         let time = now.uptimeNanoseconds
         let policy = role == .prefill ? policies.prefill : policies.decode
         let candidates = candidates(role, snapshot, constraints, time)

@@ -16,6 +16,8 @@ package final class BackendPool: Sendable {
     /// KV chunks each decoder has room for; nil where nothing bounds them.
     package let decodeChunks: Int?
     private let membership: NIOLockedValueBox<Membership>
+    /// ``PoolSnapshot/generation`` of the members now.
+    private let generation = Atomic<Int>(0)
     private let totals: [BackendRole: RoleTotals] = [.prefill: RoleTotals(), .decode: RoleTotals()]
 
     package init(
@@ -34,6 +36,10 @@ package final class BackendPool: Sendable {
 
     /// The members now.
     package var snapshot: PoolSnapshot { membership.withLockedValue { $0.snapshot } }
+    /// Brings a snapshot up to date; takes the lock only where the members changed.
+    package func refresh(_ snapshot: inout PoolSnapshot) {
+        if generation.load(ordering: .acquiring) != snapshot.generation { snapshot = self.snapshot }
+    }
     /// The prefill backends now.
     package var prefill: [BackendState] { snapshot.prefill }
     /// The decode backends now.
@@ -109,6 +115,7 @@ package final class BackendPool: Sendable {
         _ body: (inout Membership) throws(PoolError) -> Value
     ) throws(PoolError) -> Value {
         let result: Result<Value, PoolError> = membership.withLockedValue { membership in
+            defer { generation.store(membership.snapshot.generation, ordering: .releasing) }
             do throws(PoolError) { return .success(try body(&membership)) } catch { return .failure(error) }
         }
         return try result.get()

@@ -21,6 +21,9 @@ package final class PoolSnapshot: Sendable {
     /// The backends of one role, by rising serial.
     package func backends(_ role: BackendRole) -> [BackendState] { role == .prefill ? prefill : decode }
 
+    /// Whether a role has more than one backend.
+    package var hasChoice: Bool { prefill.count > 1 || decode.count > 1 }
+
     func meters(_ role: BackendRole) -> [BackendMeter] { role == .prefill ? prefillMeters : decodeMeters }
 
     /// The backend with that id; nil where there is none.

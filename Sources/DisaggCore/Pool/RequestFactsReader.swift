@@ -1,7 +1,7 @@
 internal import NIOCore
 
 /// Reads the facts that the policies need out of a request, and nothing else.
-package struct RequestFactsReader: Sendable {
+package final class RequestFactsReader: Sendable {
     /// Bytes of text that one token has at least, on average: a cautious number for room that must not be exceeded.
     private static let fewestBytesPerToken = 3
     /// Bytes of text that one token has at most, on average: what is larger even so can never fit.
@@ -47,77 +47,79 @@ package struct RequestFactsReader: Sendable {
     // MARK: Body
 
     /// Fills in what the policies need.
-    package func read(_ request: GenerationRequest, from origin: RequestOrigin, into facts: inout RequestFacts) {
+    ///
+    /// - Parameter hasChoice: whether a role has more than one backend: else it does not matter which has the prompt cached.
+    package func read(
+        _ request: GenerationRequest, from origin: RequestOrigin, hasChoice: Bool = true, into facts: inout RequestFacts
+    ) {
         facts.reset()
         guard !needs.isEmpty else { return }
-        let prompt = Self.prompt(request)
-        if needs.contains(.tokens) {
-            facts.promptTokens = Self.tokens(request, prompt, bytesPerToken: PrefixBlocks.bytesPerToken)
-            facts.outputLimit = request.tokenLimit.map { max(1, $0) }
-        }
-        if needs.contains(.sessionKey) {
-            facts.sessionKey = origin.sessionKey ?? sessionKey(of: request, prompt)
-        }
-        if !needs.isDisjoint(with: [.prefixKeys, .tokenIDs]) {
-            facts.cacheNamespace = Self.namespace(of: request)
-        }
-        if needs.contains(.prefixKeys) {
-            prompt?.withUnsafeReadableBytes {
-                PrefixBlocks.appendKeys(of: $0, namespace: facts.cacheNamespace, to: &facts.prefixKeys)
+        let reader = request.members
+        Self.withPrompt(reader) { prompt in
+            if needs.contains(.tokens) {
+                facts.promptTokens = Self.tokens(request, prompt, bytesPerToken: PrefixBlocks.bytesPerToken)
+                facts.outputLimit = request.tokenLimit.map { max(1, $0) }
             }
-        }
-        if needs.contains(.tokenIDs), request.promptShape == .tokens {
-            prompt?.withUnsafeReadableBytes { Self.appendTokenIDs($0, to: &facts.tokenIDs) }
-            let asked = request.members.json("model")?.string
-            facts.lora = asked == model ? nil : asked
+            if needs.contains(.sessionKey) {
+                facts.sessionKey = origin.sessionKey ?? Self.sessionKey(reader, prompt)
+            }
+            let wantsKeys = hasChoice && needs.contains(.prefixKeys)
+            if wantsKeys || needs.contains(.tokenIDs) { facts.cacheNamespace = Self.namespace(reader) }
+            if wantsKeys, let prompt {
+                PrefixBlocks.appendKeys(of: prompt, namespace: facts.cacheNamespace, to: &facts.prefixKeys)
+            }
+            if needs.contains(.tokenIDs), let prompt, request.promptShape == .tokens {
+                Self.appendTokenIDs(prompt, to: &facts.tokenIDs)
+                let asked = reader.json("model")?.string
+                facts.lora = asked == model ? nil : asked
+            }
         }
     }
 
     /// KV chunks to reserve at a decoder: exact for token ids, cautious for text.
     package static func chunks(of request: GenerationRequest, chunkTokens: Int) -> Int {
-        let tokens = tokens(request, prompt(request), bytesPerToken: fewestBytesPerToken)
+        let tokens = withPrompt(request.members) { Self.tokens(request, $0, bytesPerToken: fewestBytesPerToken) }
         return tokens / max(1, chunkTokens) + (tokens % max(1, chunkTokens) > 0 ? 1 : 0)
     }
 
     /// KV chunks a request takes in any case, however its text is cut into tokens.
     package static func fewestChunks(of request: GenerationRequest, chunkTokens: Int) -> Int {
-        tokens(request, prompt(request), bytesPerToken: mostBytesPerToken) / max(1, chunkTokens)
+        withPrompt(request.members) { Self.tokens(request, $0, bytesPerToken: mostBytesPerToken) } / max(1, chunkTokens)
     }
 
     /// Length in bytes of the prompt's JSON text, of which its blocks are cut.
-    package static func promptBytes(of request: GenerationRequest) -> Int { prompt(request)?.readableBytes ?? 0 }
-
-    /// The prompt as it stands in the body: text, token ids or messages.
-    private static func prompt(_ request: GenerationRequest) -> ByteBuffer? {
-        let members = request.members
-        return members.raw("messages") ?? members.raw("prompt") ?? members.raw("input")
+    package static func promptBytes(of request: GenerationRequest) -> Int {
+        withPrompt(request.members) { $0?.count ?? 0 }
     }
 
-    private static func tokens(_ request: GenerationRequest, _ prompt: ByteBuffer?, bytesPerToken: Int) -> Int {
+    /// Calls `body` with the prompt as it stands in the body: text, token ids or messages; nil where there is none.
+    private static func withPrompt<Result>(
+        _ reader: MemberReader, _ body: (UnsafeRawBufferPointer?) -> Result
+    ) -> Result {
+        reader.read("messages") { body($0) } ?? reader.read("prompt") { body($0) } ?? reader.read("input") { body($0) }
+            ?? body(nil)
+    }
+
+    private static func tokens(
+        _ request: GenerationRequest, _ prompt: UnsafeRawBufferPointer?, bytesPerToken: Int
+    ) -> Int {
         guard let prompt else { return 0 }
-        guard request.promptShape == .tokens else { return prompt.readableBytes / bytesPerToken }
-        return prompt.withUnsafeReadableBytes { bytes in
-            var commas = 0
-            for byte in bytes where byte == UInt8(ascii: ",") { commas += 1 }
-            return commas + 1
-        }
+        guard request.promptShape == .tokens else { return prompt.count / bytesPerToken }
+        var commas = 0
+        for byte in prompt where byte == UInt8(ascii: ",") { commas += 1 }
+        return commas + 1
     }
 
     /// Engines keep caches apart by model or LoRA name, and by `cache_salt`.
-    private static func namespace(of request: GenerationRequest) -> UInt64 {
-        var hash: UInt64 = 0
-        for part in [request.members.raw("model"), request.members.raw("cache_salt")] {
-            hash = part.map { $0.withUnsafeReadableBytes { StableHash.hash($0, seed: hash &+ 1) } } ?? hash &+ 1
-        }
-        return hash
+    private static func namespace(_ reader: MemberReader) -> UInt64 {
+        let model = reader.read("model") { StableHash.hash($0, seed: 1) } ?? 1
+        return reader.read("cache_salt") { StableHash.hash($0, seed: model &+ 1) } ?? model &+ 1
     }
 
-    private func sessionKey(of request: GenerationRequest, _ prompt: ByteBuffer?) -> UInt64? {
-        if request.members.isMeaningful("user"), let user = request.members.raw("user") {
-            return user.withUnsafeReadableBytes { StableHash.hash($0, seed: 3) }
-        }
-        return prompt?.withUnsafeReadableBytes { bytes in
-            let end = Self.endOfFirstUserMessage(bytes) ?? min(bytes.count, Self.conversationBytes)
+    private static func sessionKey(_ reader: MemberReader, _ prompt: UnsafeRawBufferPointer?) -> UInt64? {
+        if reader.isMeaningful("user"), let key = reader.read("user", { StableHash.hash($0, seed: 3) }) { return key }
+        return prompt.map { bytes in
+            let end = endOfFirstUserMessage(bytes) ?? min(bytes.count, conversationBytes)
             return StableHash.hash(UnsafeRawBufferPointer(rebasing: bytes[..<end]), seed: 4)
         }
     }

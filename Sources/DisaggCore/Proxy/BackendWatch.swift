@@ -160,20 +160,22 @@ final class BackendWatch {
         // What is down answers nothing, and its numbers are old soon.
         guard entry.state.downCause == nil else { return }
         watched[serial]?.isScraping = true
+        let (open, sent) = (entry.state.inFlight, entry.state.picked)
         ask(entry.source.rawValue, entry.state, timeout: routing(of: entry.state).healthTimeout) { [self] result in
-            scraped(serial, entry, result)
+            scraped(serial, entry, result, seen: open + entry.state.picked - sent)
         }
     }
 
+    /// - Parameter seen: requests that were open there at some moment since it was asked.
     private func scraped(
-        _ serial: Int, _ entry: Watched, _ result: Result<CollectingExchange.Answer, UpstreamFailure>
+        _ serial: Int, _ entry: Watched, _ result: Result<CollectingExchange.Answer, UpstreamFailure>, seen: Int
     ) {
         let now = NIODeadline.now()
         watched[serial]?.isScraping = false
         watched[serial]?.nextScrape = now + TimeAmount(pool.routing.scrapeInterval)
         guard case .success(let answer) = result else { return }
         if answer.head.status == 200, let load = Self.load(answer.body, entry.source, now.uptimeNanoseconds) {
-            return entry.state.meter.report(load)
+            return entry.state.meter.report(load, seen: seen)
         }
         // The engine does not tell it here: the next place is asked the next time.
         let sources = LoadSource.allCases

@@ -10,8 +10,8 @@ final class DecodeExchange: UpstreamExchange {
     /// A stream that announces itself at greater length is passed on.
     private static let maximumPreamble = 1 << 16
 
-    /// Weak: a connection may end after its request did.
-    private weak var driver: RequestDriver?
+    /// Nil once the driver has done with this leg: a connection may end after its request did.
+    private var driver: RequestDriver?
     private let requestID: String
     private let sink: ResponseSink
     private let merge: FirstTokenMerge?
@@ -64,6 +64,9 @@ final class DecodeExchange: UpstreamExchange {
         self.streamIsOpen = streamIsOpen
         unframes = merge != nil || rewriter != nil || usage != nil || !sink.takesRawChunks
     }
+
+    /// The driver wants to hear of this leg no more.
+    func detach() { driver = nil }
 
     override var wantsPayload: Bool { unframes }
 

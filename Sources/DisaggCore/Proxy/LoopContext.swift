@@ -82,14 +82,19 @@ final class LoopContext: ClientRequestHandler {
     /// Nil where requests are not logged.
     var accessLog: AccessLog?
     /// The time limits of new requests; a changed deployment file replaces them.
-    var settings: ProxySettings
+    var settings: ProxySettings {
+        didSet { prefillTicks = Self.ticks(settings.prefillTimeout) }
+    }
+    /// The time limit of a prefill and the lease of its KV in ticks, for each request needs them.
+    private(set) var prefillTicks: Int
+    let leaseTicks: Int?
     var generator = RandomPool()
     /// When the loop's timer is due; how late it comes is the loop's lag.
     private var tickDue: NIODeadline?
     /// Reads the other loops' counters; set when the loops stand.
     var collectMetrics: (() -> EventLoopFuture<ProxyMetrics>)?
 
-    private var requests: [ObjectIdentifier: RequestDriver] = [:]
+    private var requests = SlotTable<RequestDriver>()
     private var connections: [ObjectIdentifier: DownstreamConnection] = [:]
     private var awaitedNotices: [String: RequestDriver] = [:]
     private var strays: [String: StrayNotices] = [:]
@@ -99,6 +104,7 @@ final class LoopContext: ClientRequestHandler {
     private var waiting: [AdmissionGate.Ticket: RequestDriver] = [:]
     /// Filled for each pick; its lists keep their memory.
     private var requestFacts = RequestFacts()
+    private var lastMembers: PoolSnapshot
     var releasesUnderWay = 0
     private(set) var passesUnderWay = 0
     private var timer: RepeatedTask?
@@ -109,6 +115,9 @@ final class LoopContext: ClientRequestHandler {
         self.index = index
         self.shared = shared
         settings = shared.deployment.proxy
+        prefillTicks = Self.ticks(shared.deployment.proxy.prefillTimeout)
+        leaseTicks = shared.handoff.rules.lease.map(Self.ticks)
+        lastMembers = shared.pool.snapshot
         measuresSpeed = shared.pool.policies.needs.contains(.speed)
         upstream = UpstreamPool(
             reactor: reactor, connectTimeout: .init(shared.deployment.proxy.connectTimeout),
@@ -139,7 +148,7 @@ final class LoopContext: ClientRequestHandler {
         defer { tickDue = .now() + Self.tickInterval }
         accessLog?.flush()
         upstream.tick += 1
-        for driver in Array(requests.values) { driver.checkDeadlines(tick: upstream.tick) }
+        for driver in requests.values { driver.checkDeadlines(tick: upstream.tick) }
         guard upstream.tick % 5 == 0 else { return }
         upstream.closeExpired()
         for (id, stray) in strays where upstream.tick >= stray.deadline {
@@ -151,19 +160,27 @@ final class LoopContext: ClientRequestHandler {
 
     // MARK: Choosing
 
+    /// The pool's members now.
+    var members: PoolSnapshot {
+        shared.pool.refresh(&lastMembers)
+        return lastMembers
+    }
+
     /// Chooses a pair, or for a request without hand-off a decoder.
     func pickFirst(
         for request: GenerationRequest, from origin: RequestOrigin, _ constraints: PickConstraints, alone: Bool
     ) -> PickResult<PickedPair> {
-        shared.factsReader.read(request, from: origin, into: &requestFacts)
-        let now = NIODeadline.now()
-        guard alone else {
-            return shared.pool.pickPair(for: requestFacts, constraints, at: now, using: &generator)
-        }
-        switch shared.pool.pick(.decode, for: requestFacts, constraints, at: now, using: &generator) {
-        case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
-        case .full: return .full
-        case .none: return .none
+        let members = members
+        return withFacts(of: request, from: origin, members) { facts in
+            let now = NIODeadline.now()
+            guard alone else {
+                return shared.pool.pickPair(in: members, for: facts, constraints, at: now, using: &generator)
+            }
+            switch shared.pool.pick(.decode, in: members, for: facts, constraints, at: now, using: &generator) {
+            case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
+            case .full: return .full
+            case .none: return .none
+            }
         }
     }
 
@@ -171,8 +188,10 @@ final class LoopContext: ClientRequestHandler {
     func pick(
         _ role: BackendRole, for request: GenerationRequest, from origin: RequestOrigin, _ constraints: PickConstraints
     ) -> BackendState? {
-        shared.factsReader.read(request, from: origin, into: &requestFacts)
-        let result = shared.pool.pick(role, for: requestFacts, constraints, at: .now(), using: &generator)
+        let members = members
+        let result = withFacts(of: request, from: origin, members) {
+            shared.pool.pick(role, in: members, for: $0, constraints, at: .now(), using: &generator)
+        }
         if case .chosen(let state) = result { return state }
         return nil
     }
@@ -181,6 +200,18 @@ final class LoopContext: ClientRequestHandler {
     func facts(of request: GenerationRequest, from origin: RequestOrigin) -> RequestFacts {
         shared.factsReader.read(request, from: origin, into: &requestFacts)
         return requestFacts
+    }
+
+    @inline(__always)
+    private func withFacts<Result>(
+        of request: GenerationRequest, from origin: RequestOrigin, _ members: PoolSnapshot,
+        _ body: (RequestFacts) -> Result
+    ) -> Result {
+        var facts = RequestFacts()
+        swap(&facts, &requestFacts)
+        defer { swap(&facts, &requestFacts) }
+        shared.factsReader.read(request, from: origin, hasChoice: members.hasChoice, into: &facts)
+        return body(facts)
     }
 
     /// Prompt tokens as the last pick's policies saw them, 0 where none asked.
@@ -305,7 +336,7 @@ final class LoopContext: ClientRequestHandler {
 
     /// Counts a driver in and starts it.
     func begin(_ driver: RequestDriver) {
-        requests[ObjectIdentifier(driver)] = driver
+        driver.slot = requests.add(driver)
         if driver.onEnd == nil { metrics.requestsInFlight += 1 }
         driver.start()
     }
@@ -375,15 +406,16 @@ final class LoopContext: ClientRequestHandler {
     }
 
     func finished(_ driver: RequestDriver) {
-        let wasServed = requests.removeValue(forKey: ObjectIdentifier(driver)) != nil
-        if wasServed, driver.onEnd == nil { metrics.requestsInFlight -= 1 }
+        guard let slot = driver.slot else { return }
+        driver.slot = nil
+        requests.remove(slot)
+        if driver.onEnd == nil { metrics.requestsInFlight -= 1 }
     }
 
     func passFinished() { passesUnderWay -= 1 }
 
     /// Counts and logs a finished request.
-    func record(_ finished: RequestRecord) {
-        var record = finished
+    func record(_ record: inout RequestRecord) {
         record.endedAt = UTCTime.now
         metrics.record(record)
         decisions.add(record)
@@ -432,8 +464,11 @@ final class LoopContext: ClientRequestHandler {
     /// Ends everything.
     func shutDown() {
         timer?.cancel()
-        for driver in Array(requests.values) { driver.abandon() }
-        requests = [:]
+        for driver in requests.values {
+            driver.slot = nil
+            driver.abandon()
+        }
+        requests = SlotTable()
         awaitedNotices = [:]
         strays = [:]
         upstream.shutDown()

@@ -88,9 +88,10 @@ final class PartedRequest: RequestInFlight {
         let index = next
         next += 1
         do throws(DisaggError) {
+            let part = try request(of: index)
             let driver = RequestDriver(
-                loop: loop, sink: PartSink(index: index, whole: self), request: try request(of: index),
-                headers: headers, parent: parent, requestID: "\(requestID)-\(index)",
+                loop: loop, sink: PartSink(index: index, whole: self), request: part, headers: headers, parent: parent,
+                requestID: "\(requestID)-\(index)", alone: loop.shared.handoff.reasonToDecodeAlone(part),
                 onEnd: { [self] in partIsOver($0) })
             driver.wish = wish
             running[index] = driver
@@ -281,7 +282,7 @@ final class PartedRequest: RequestInFlight {
         record.handoff = loop.shared.deployment.handoff.rawValue
         record.bytesOut = sink.bodyBytes
         loop.metrics.requestsInFlight -= 1
-        loop.record(record)
+        loop.record(&record)
         trace?.end(record)
     }
 

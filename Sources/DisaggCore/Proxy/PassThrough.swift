@@ -57,10 +57,8 @@ final class PassThrough: RequestInFlight {
                 tryNext(lastFailure: nil)
             case .success(let answer):
                 finish()
-                var lines = answer.head.forwardedLines(reserving: 64)
-                lines.writeString("x-request-id: \(requestID)\r\n")
                 sink.begin(
-                    status: answer.head.status, lines: lines,
+                    status: answer.head.status, lines: answer.head.clientLines(requestID: requestID),
                     framing: answer.head.scanned.framing == .none ? .none : .length(answer.body.readableBytes))
                 if answer.body.readableBytes > 0 { sink.write(answer.body) }
                 sink.end()

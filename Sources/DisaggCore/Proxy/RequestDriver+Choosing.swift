@@ -9,8 +9,8 @@ extension RequestDriver {
             reason = .unsupportedRequest
             return perform(machine.noBackend())
         }
-        var alone = decidedAlone ?? handoff.reasonToDecodeAlone(request)
-        if alone == nil, loop.shared.pool.prefill.isEmpty { alone = .noPrefillBackend }
+        var alone = decidedAlone
+        if alone == nil, loop.members.prefill.isEmpty { alone = .noPrefillBackend }
         if let alone { reason = alone }
         aloneReason = alone
         admit(alone: alone != nil)
@@ -73,7 +73,7 @@ extension RequestDriver {
     /// Chooses a prefill engine, asks it for what the protocol must know of it, and draws the attempt's ids.
     private func choosePrefill(completion: @escaping (Bool) -> Void) {
         guard let decode,
-            let chosen = take(\.prefill) ?? nextPrefill()
+            let chosen = Self.take(&wish.prefill) ?? nextPrefill()
         else {
             prefill = nil
             return completion(false)
@@ -126,7 +126,7 @@ extension RequestDriver {
 
     /// Chooses a decoder, and where the protocol wants it makes sure of it before any prefill is sent.
     private func chooseDecode(completion: @escaping (Bool) -> Void) {
-        guard let chosen = take(\.decode) ?? nextDecode() else {
+        guard let chosen = Self.take(&wish.decode) ?? nextDecode() else {
             decode = nil
             return completion(false)
         }
@@ -155,9 +155,8 @@ extension RequestDriver {
     }
 
     /// What the request wishes; only once, so that a failure is followed by a choice.
-    private func take(_ side: WritableKeyPath<PairWish, BackendState?>) -> BackendState? {
-        guard let wished = wish[keyPath: side] else { return nil }
-        wish[keyPath: side] = nil
+    private static func take(_ wished: inout BackendState?) -> BackendState? {
+        defer { wished = nil }
         return wished
     }
 

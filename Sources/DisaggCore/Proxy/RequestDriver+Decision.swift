@@ -10,7 +10,7 @@ extension RequestDriver {
             promptTokens: request.promptTokens(bytesPerToken: conditional.bytesPerToken),
             cachedOnDecoder: cachedOnDecoder(decode, conditional),
             // The shortest queue is the one that a good choice would take.
-            prefillInFlight: loop.shared.pool.prefill.map(\.inFlight).min() ?? 0, decodeInFlight: decode.inFlight,
+            prefillInFlight: loop.members.prefill.map(\.inFlight).min() ?? 0, decodeInFlight: decode.inFlight,
             decoderCanPrefill: machine.rules.decoderServesAlone)
         return ConditionalHandoff.reasonToDecodeAlone(facts, conditional)
     }

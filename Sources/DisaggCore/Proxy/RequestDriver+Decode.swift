@@ -37,6 +37,7 @@ extension RequestDriver {
         record.events = exchange.chunks
         if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
+        exchange.detach()
         decode?.leave(tokens: promptTokens)
         loop.shared.admission.roomFreed()
     }
@@ -76,7 +77,7 @@ extension RequestDriver {
 
     /// Goes on with an answer, or with an error of the decoder's or of the prefill engine's that it could not read from.
     private func decodeOpened(_ exchange: DecodeExchange, prefillIsGone gone: BackendState? = nil) {
-        var mayRetry = loop.shared.pool.decode.contains { state in
+        var mayRetry = loop.members.decode.contains { state in
             state !== decode && !triedDecode.contains { $0 === state }
         }
         var isBlamed = true

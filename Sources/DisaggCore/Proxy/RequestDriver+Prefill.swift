@@ -27,7 +27,7 @@ extension RequestDriver {
         }
         prefillExchange = exchange
         record.timeline.prefillSent(at: Self.now)
-        prefillDeadline = loop.upstream.tick + LoopContext.ticks(settings.prefillTimeout)
+        prefillDeadline = loop.upstream.tick + loop.prefillTicks
         enterPrefill(prefill)
         kvIsOpen = true
         if loop.measuresSpeed { prefill.meter.prefillBegan(at: NIODeadline.now().uptimeNanoseconds) }
@@ -117,7 +117,7 @@ extension RequestDriver {
                 reason = .firstTokenPartial
                 merge = nil
             }
-            if let lease = machine.rules.lease { leaseDeadline = loop.upstream.tick + LoopContext.ticks(lease) }
+            if let lease = loop.leaseTicks { leaseDeadline = loop.upstream.tick + lease }
             perform(machine.prefillAnswered(verdict))
         case 400..<500 where whole.head.status != 429:
             reason = .prefillRejected

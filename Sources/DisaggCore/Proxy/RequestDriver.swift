@@ -12,6 +12,8 @@ final class RequestDriver: RequestInFlight {
     static let lateNotice = 6
 
     let loop: LoopContext
+    /// Its place among the loop's requests; nil while it is not one of them.
+    var slot: Int?
     let sink: ResponseSink
     var request: GenerationRequest
     let heads: RequestHeadWriter
@@ -118,10 +120,10 @@ final class RequestDriver: RequestInFlight {
     ///   - requestID: the id that the legs carry, where it is not the client's.
     ///   - onEnd: for a part of a split request, which is counted as one: called when the part is over.
     ///   - parent: the span that the request belongs to, where an embedding server has one.
-    ///   - alone: why a decoder shall serve the request alone, where that was decided before.
+    ///   - alone: why a decoder shall serve the request alone; nil where it is to be handed off.
     init(
         loop: LoopContext, sink: ResponseSink, request: GenerationRequest, headers: HeaderBlock,
-        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason? = nil,
+        parent: ServiceContext? = nil, requestID ownID: String? = nil, alone: HandoffReason?,
         onEnd: ((RequestDriver) -> Void)? = nil
     ) {
         self.onEnd = onEnd
@@ -209,10 +211,11 @@ final class RequestDriver: RequestInFlight {
         record.retries = retriesMade
         record.failed = RequestRecord.Failed(prefill: !triedPrefill.isEmpty, decode: !triedDecode.isEmpty)
         record.bytesOut = sink.bodyBytes
-        if let onEnd { onEnd(self) } else { loop.record(record) }
+        if let onEnd { onEnd(self) } else { loop.record(&record) }
         trace?.end(record)
         for id in ids { loop.forgetNotices(id) }
         letGo()
+        decodeExchange?.detach()
         loop.finished(self)
         loop.shared.logger.debug(
             "request served",
@@ -228,6 +231,7 @@ final class RequestDriver: RequestInFlight {
         isOver = true
         prefillExchange?.cancel()
         decodeExchange?.cancel()
+        decodeExchange?.detach()
     }
 }
 

@@ -16,16 +16,17 @@ struct RequestHeadWriter {
     init(_ headers: HeaderBlock, requestID: String, without names: [String] = []) {
         var headers = headers
         if !names.isEmpty { headers.remove(names) }
-        var lines = ByteBuffer()
-        lines.reserveCapacity(headers.byteCount + requestID.utf8.count + 64)
-        headers.writeForwarded(to: &lines, where: HeaderPolicy.forwardsRequestField)
-        let withoutID = lines.readableBytes
-        lines.writeStaticString("x-request-id: ")
-        lines.writeString(requestID)
-        lines.writeStaticString("\r\n")
-        idLineBytes = lines.readableBytes - withoutID
-        shared = lines
+        let idLine = Self.idName.utf8CodeUnitCount + requestID.utf8.count + 2
+        shared = ByteBuffer.text(reserving: headers.byteCount + idLine) { lines in
+            headers.writeForwarded(to: &lines, where: HeaderPolicy.forwardsRequestField)
+            lines.write(Self.idName)
+            lines.write(requestID)
+            lines.write("\r\n")
+        }
+        idLineBytes = idLine
     }
+
+    private static let idName: StaticString = "x-request-id: "
 
     /// The head of a hand-off's leg.
     ///
@@ -33,46 +34,56 @@ struct RequestHeadWriter {
     func head(
         of leg: LegRequest, to backend: BackendState, joining trace: [(name: String, value: String)] = []
     ) -> ByteBuffer {
-        var lines = ByteBuffer()
-        for field in trace { lines.writeString("\(field.name): \(field.value)\r\n") }
-        if let id = leg.requestID { lines.writeString("x-request-id: \(id)\r\n") }
-        if let rank = leg.dataParallelRank { lines.writeString("x-data-parallel-rank: \(rank)\r\n") }
-        if let prefiller = leg.prefiller { lines.writeString("x-prefiller-host-port: \(prefiller)\r\n") }
-        return head(
-            method: .post, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes, lines: lines,
-            hasOwnID: leg.requestID != nil)
+        write(
+            method: .post, target: leg.path, backend: backend, bodyBytes: leg.bodyBytes, hasOwnID: leg.requestID != nil
+        ) { lines in
+            for field in trace { Self.write(field.name, field.value, to: &lines) }
+            if let id = leg.requestID { Self.write("x-request-id", id, to: &lines) }
+            if let rank = leg.dataParallelRank { Self.write("x-data-parallel-rank", String(rank), to: &lines) }
+            if let prefiller = leg.prefiller { Self.write("x-prefiller-host-port", prefiller, to: &lines) }
+        }
     }
 
     /// A head.
-    ///
+    func head(method: HTTPRequest.Method, target: String, backend: BackendState, bodyBytes: Int?) -> ByteBuffer {
+        write(method: method, target: target, backend: backend, bodyBytes: bodyBytes, hasOwnID: false) { _ in }
+    }
+
+    private static func write(_ name: String, _ value: String, to lines: inout TextWriter) {
+        lines.write(name)
+        lines.write(": ")
+        lines.write(value)
+        lines.write("\r\n")
+    }
+
     /// - Parameters:
-    ///   - lines: further fields.
-    ///   - hasOwnID: whether they replace the request id.
-    func head(
-        method: HTTPRequest.Method, target: String, backend: BackendState, bodyBytes: Int?,
-        lines: ByteBuffer = ByteBuffer(), hasOwnID: Bool = false
+    ///   - hasOwnID: whether `lines` replace the request id.
+    ///   - lines: writes further fields.
+    @inline(__always)
+    private func write(
+        method: HTTPRequest.Method, target: String, backend: BackendState, bodyBytes: Int?, hasOwnID: Bool,
+        lines: (inout TextWriter) -> Void
     ) -> ByteBuffer {
-        var head = ByteBuffer()
-        head.reserveCapacity(shared.readableBytes + lines.readableBytes + 160)
-        head.writeString(method.rawValue)
-        head.writeStaticString(" ")
-        head.writeString(target)
-        head.writeStaticString(" HTTP/1.1\r\nhost: ")
-        head.writeString(backend.authority)
-        head.writeStaticString("\r\n")
-        if hasOwnID, let others = shared.getSlice(at: 0, length: shared.readableBytes - idLineBytes) {
-            head.writeImmutableBuffer(others)
-        } else {
-            head.writeImmutableBuffer(shared)
+        ByteBuffer.text(reserving: shared.readableBytes + target.utf8.count + backend.authority.utf8.count + 160) {
+            head in
+            head.write(method.rawValue)
+            head.write(" ")
+            head.write(target)
+            head.write(" HTTP/1.1\r\nhost: ")
+            head.write(backend.authority)
+            head.write("\r\n")
+            shared.withUnsafeReadableBytes { shared in
+                head.write(
+                    UnsafeRawBufferPointer(rebasing: shared[..<(hasOwnID ? shared.count - idLineBytes : shared.count)]))
+            }
+            lines(&head)
+            if let bodyBytes {
+                head.write("content-length: ")
+                head.writeDecimal(bodyBytes)
+                head.write("\r\n")
+            }
+            head.write("\r\n")
         }
-        if lines.readableBytes > 0 { head.writeImmutableBuffer(lines) }
-        if let bodyBytes {
-            head.writeStaticString("content-length: ")
-            head.writeString(String(bodyBytes))
-            head.writeStaticString("\r\n")
-        }
-        head.writeStaticString("\r\n")
-        return head
     }
 
     /// The client's own id where it is harmless in a header and in an id, else a fresh one.

@@ -17,14 +17,14 @@ enum RequestSplitting {
         let isSeveral = request.promptShape == .many || request.choices != 1
         let isRefused = isSeveral && handoff.refusal(request) != nil
         guard isRefused || reason == .promptList || reason == .severalChoices, !shared.pool.prefill.isEmpty else {
-            return .whole(request, alone: nil)
+            return .whole(request, alone: reason)
         }
         switch RequestSplit.split(request, maximumParts: maximumParts) {
         case .alone(let why): return .whole(request, alone: why)
         case .split(let split):
             let part = try split.request(prompt: 0)
             // No gain where each part would be served by a decoder alone, or be refused.
-            if handoff.refusal(part) != nil { return .whole(request, alone: nil) }
+            if handoff.refusal(part) != nil { return .whole(request, alone: reason) }
             if let why = handoff.reasonToDecodeAlone(part) { return .whole(request, alone: why) }
             return split.count == 1 ? .whole(part, alone: nil) : .parts(split)
         }

@@ -1,4 +1,5 @@
 internal import CLinuxSockets
+internal import DequeModule
 package import Dispatch
 internal import NIOConcurrencyHelpers
 package import NIOCore
@@ -48,6 +49,10 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     private var retiredSlots: [Int] = []
     private var mustStop = false
     private var polling = AdaptivePolling(window: 200_000)
+    /// When the last turn ended.
+    private var clock = NIODeadline.uptimeNanoseconds(0)
+    /// An empty queue with room, for the next socket that writes.
+    var spareQueue = Deque<ByteBuffer>()
     /// Requests that are with an engine.
     var exchanges = 0
     private let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Reactor.maximumEvents)
@@ -123,12 +128,18 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     // MARK: The loop
 
     private func run() {
-        while !mustStop { turn() }
+        clock = .now()
+        while !mustStop { step() }
         end()
     }
 
     /// Runs what is queued, waits for events or the next timer, and deals with what came.
     package func turn() {
+        clock = .now()
+        step()
+    }
+
+    private func step() {
         runTasks()
         let count = wait()
         postpones = count > 1
@@ -150,17 +161,16 @@ package final class Reactor: EventLoop, @unchecked Sendable {
             freeSlots.append(contentsOf: retiredSlots)
             retiredSlots.removeAll(keepingCapacity: true)
         }
-        if !timers.isEmpty {
-            let now = NIODeadline.now()
-            while let task = timers.popDue(at: now) { task() }
-        }
+        // Asked once a turn: for the timers, and for how long to wait next.
+        clock = .now()
+        while timers.next <= clock, let task = timers.popDue(at: clock) { task() }
     }
 
     private func wait() -> CInt {
         let limit = waitMilliseconds()
         // With several requests under way the pauses are for other loops' work and the engines'.
         guard limit != 0, exchanges <= 1 else { return takeEvents(limit) }
-        let start = NIODeadline.now()
+        let start = clock
         var count: CInt = 0
         if polling.isWorthwhile {
             let end = start + .nanoseconds(polling.window)
@@ -177,8 +187,8 @@ package final class Reactor: EventLoop, @unchecked Sendable {
 
     private func waitMilliseconds() -> CInt {
         guard local.isEmpty, !mustStop else { return 0 }
-        guard let next = timers.next else { return -1 }
-        let left = (next - .now()).nanoseconds
+        guard timers.next < .distantFuture else { return -1 }
+        let left = (timers.next - clock).nanoseconds
         // Rounded up: a wake-up before the deadline would only spin.
         return left <= 0 ? 0 : CInt(clamping: (left + 999_999) / 1_000_000)
     }
@@ -362,8 +372,8 @@ package final class Reactor: EventLoop, @unchecked Sendable {
     ) -> Scheduled<T> {
         let promise = makePromise(of: T.self)
         let id = ReactorTimers.makeID()
-        let scheduled = Scheduled(promise: promise) { [weak self] in
-            guard let self else { return }
+        // Not weak: whoever holds the promise holds the loop, and its references would be counted the slow way.
+        let scheduled = Scheduled(promise: promise) { [self] in
             if inEventLoop { timers.cancel(id) } else { execute { self.timers.cancel(id) } }
         }
         let timer = ReactorTimers.Timer(

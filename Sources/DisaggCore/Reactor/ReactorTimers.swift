@@ -30,29 +30,30 @@ struct ReactorTimers {
 
     static func makeID() -> UInt64 { lastID.wrappingAdd(1, ordering: .relaxed).newValue }
 
-    var isEmpty: Bool { heap.isEmpty }
-
     /// Entries that take memory, cancelled ones included.
     var storedEntries: Int { heap.count }
 
-    /// The earliest deadline.
-    var next: NIODeadline? { heap.min?.deadline }
+    /// The earliest deadline, that of a cancelled task perhaps; `distantFuture` where there is none.
+    private(set) var next = NIODeadline.distantFuture
 
     mutating func add(_ timer: Timer, id: UInt64, at deadline: NIODeadline) {
         guard !isClosed else { return timer.fail() }
         timers[id] = timer
         heap.insert(Entry(deadline: deadline, id: id))
+        next = min(next, deadline)
     }
 
     mutating func cancel(_ id: UInt64) {
         timers[id] = nil
         if heap.count > 2 * timers.count + Self.maximumDead {
             heap = Heap(heap.unordered.filter { timers[$0.id] != nil })
+            noteNext()
         }
     }
 
     /// Takes out a task whose time has come.
     mutating func popDue(at now: NIODeadline) -> (() -> Void)? {
+        defer { noteNext() }
         while let first = heap.min, first.deadline <= now {
             heap.removeMin()
             if let timer = timers.removeValue(forKey: first.id) { return timer.run }
@@ -60,12 +61,15 @@ struct ReactorTimers {
         return nil
     }
 
+    private mutating func noteNext() { next = heap.min?.deadline ?? .distantFuture }
+
     /// Ends every task without running it, and those to come.
     mutating func close() {
         isClosed = true
         let all = timers
         timers = [:]
         heap = Heap()
+        noteNext()
         for timer in all.values { timer.fail() }
     }
 }

@@ -145,6 +145,7 @@ package class StreamSocket: ReactorSource {
     package final func enqueue(_ bytes: ByteBuffer) {
         if hasPostponed { reactor.sendPostponed() }
         guard bytes.readableBytes > 0, isOpen, !isBroken, !outputEnds else { return }
+        if unsentBytes == 0 { swap(&output, &reactor.spareQueue) }
         output.append(bytes)
         unsentBytes += bytes.readableBytes
     }
@@ -244,12 +245,17 @@ package class StreamSocket: ReactorSource {
                 left = 0
             }
         }
-        // A connection that stays open for an hour keeps no room for a burst it once had.
-        if output.isEmpty { output = [] }
+        if output.isEmpty { giveQueueBack() }
         if !isWritable, unsentBytes <= Self.lowWater {
             isWritable = true
             writabilityChanged(true)
         }
+    }
+
+    /// An open connection that writes nothing holds no memory for it: the loop keeps one queue for whoever writes next.
+    private final func giveQueueBack() {
+        swap(&output, &reactor.spareQueue)
+        output = []
     }
 
     private final func checkHighWater() {

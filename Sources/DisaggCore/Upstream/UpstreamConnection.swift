@@ -7,6 +7,7 @@ package final class UpstreamConnection: StreamSocket {
     private enum Phase { case idle, head, body, closed }
 
     let backend: BackendState
+    let place: BackendConnections
     /// Strong: the pool lets go of its connections when it shuts down, and an unowned reference costs a retain at each chunk.
     private let pool: UpstreamPool
     private var exchange: UpstreamExchange?
@@ -28,8 +29,10 @@ package final class UpstreamConnection: StreamSocket {
     private(set) var idleSince = NIODeadline.uptimeNanoseconds(0)
 
     /// Takes over a connected socket that is watched already.
-    init(adopting source: ReactorSource, backend: BackendState, pool: UpstreamPool) {
+    init(adopting source: ReactorSource, backend: BackendState, place: BackendConnections, pool: UpstreamPool) {
         self.backend = backend
+        self.place = place
+        place.open += 1
         self.pool = pool
         super.init(reactor: source.reactor, descriptor: -1, endsAtHangUp: false)
         adopt(source)
@@ -68,7 +71,7 @@ package final class UpstreamConnection: StreamSocket {
 
     /// Closes the connection without telling the exchange.
     func abandon() {
-        exchange = nil
+        _ = take()
         shut()
     }
 
@@ -122,8 +125,15 @@ package final class UpstreamConnection: StreamSocket {
 
     private func take() -> UpstreamExchange? {
         let exchange = exchange
+        // What the exchange does from now on is nothing to the connection's next one.
+        exchange?.connection = nil
         self.exchange = nil
         return exchange
+    }
+
+    override package func close() {
+        exchange?.connection = nil
+        super.close()
     }
 
     private func fail(_ reason: String) {
@@ -238,8 +248,6 @@ package final class UpstreamConnection: StreamSocket {
         guard phase == .body else { return }
         let exchange = take()
         exchange?.chunks = chunks.chunks
-        // What the exchange does from now on is nothing to the connection's next one.
-        exchange?.connection = nil
         phase = .idle
         reactor.exchanges -= 1
         releaseReads()

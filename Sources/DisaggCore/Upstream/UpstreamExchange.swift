@@ -41,21 +41,14 @@ package struct UpstreamHead {
     /// HTTP status.
     package var status: Int { scanned.status }
 
-    /// The fields that go to the client, as `name: value\r\n` lines.
-    package func forwardedLines(reserving capacity: Int = 0) -> ByteBuffer {
-        var lines = ByteBuffer()
-        lines.reserveCapacity(scanned.length + capacity)
-        fields.writeForwarded(to: &lines, where: HeaderPolicy.forwardsResponseField)
-        return lines
-    }
-
-    /// The fields that go to the client, and the request's id.
+    /// The fields that go to the client and the request's id, as `name: value\r\n` lines.
     package func clientLines(requestID: String) -> ByteBuffer {
-        var lines = forwardedLines(reserving: 64)
-        lines.writeStaticString("x-request-id: ")
-        lines.writeString(requestID)
-        lines.writeStaticString("\r\n")
-        return lines
+        ByteBuffer.text(reserving: scanned.length + requestID.utf8.count + 32) { lines in
+            fields.writeForwarded(to: &lines, where: HeaderPolicy.forwardsResponseField)
+            lines.write("x-request-id: ")
+            lines.write(requestID)
+            lines.write("\r\n")
+        }
     }
 
     /// The seconds of `Retry-After`; nil where it is absent or a date.
@@ -82,7 +75,9 @@ package class UpstreamExchange {
     package final var lastActivity = 0
     /// Chunks of the answer's body, known at its end; 0 where it was not chunked.
     package final var chunks = 0
-    final weak var connection: UpstreamConnection?
+    /// The connection while it works for this exchange; not weak, for an object that is known weakly counts its references
+    /// the slow way ever after, and this one is retained for each token.
+    final var connection: UpstreamConnection?
     final var isCancelled = false
     /// The request went out on a connection.
     final var wasSent = false

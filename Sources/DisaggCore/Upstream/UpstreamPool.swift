@@ -14,7 +14,7 @@ package final class UpstreamPool {
     /// Whether what happens to connections counts for or against backends.
     let judges: Bool
     private let logger: Logger
-    private var idle: [ObjectIdentifier: [UpstreamConnection]] = [:]
+    private var places: [ObjectIdentifier: BackendConnections] = [:]
     /// The loop's coarse clock, kept by ``LoopContext``.
     var tick = 0
     private(set) var isShutDown = false
@@ -60,10 +60,7 @@ package final class UpstreamPool {
 
     /// Finds out whether a backend takes connections: an idle one stands, or a new one can be made (and is kept).
     package func checkReachable(_ backend: BackendState, completion: @escaping (UpstreamFailure?) -> Void) {
-        if let connection = takeIdle(backend) {
-            release(connection)
-            return completion(nil)
-        }
+        if places[ObjectIdentifier(backend)]?.hasIdle == true { return completion(nil) }
         connect(to: backend) { [self] result in
             switch result {
             case .success(let connection):
@@ -75,26 +72,30 @@ package final class UpstreamPool {
     }
 
     private func takeIdle(_ backend: BackendState) -> UpstreamConnection? {
-        let key = ObjectIdentifier(backend)
-        guard idle[key]?.isEmpty == false else { return nil }
-        let oldest = NIODeadline.now() - Self.maximumIdle
-        while let connection = idle[key]?.popLast() {
-            if connection.isIdle, connection.idleSince >= oldest { return connection }
-            connection.shut()
-        }
-        return nil
+        guard let place = places[ObjectIdentifier(backend)], place.hasIdle else { return nil }
+        return place.idle.popLast()
     }
 
     func release(_ connection: UpstreamConnection) {
-        guard !isShutDown, idle[ObjectIdentifier(connection.backend), default: []].count < Self.maximumIdlePerBackend
-        else { return connection.shut() }
+        guard !isShutDown, connection.place.idle.count < Self.maximumIdlePerBackend else { return connection.shut() }
         connection.wasPooled()
-        idle[ObjectIdentifier(connection.backend), default: []].append(connection)
+        connection.place.idle.append(connection)
     }
 
     func forget(_ connection: UpstreamConnection) {
-        let key = ObjectIdentifier(connection.backend)
-        if let index = idle[key]?.lastIndex(where: { $0 === connection }) { idle[key]?.remove(at: index) }
+        let place = connection.place
+        if let index = place.idle.lastIndex(where: { $0 === connection }) { place.idle.remove(at: index) }
+        place.open -= 1
+        if place.open == 0 { places[ObjectIdentifier(connection.backend)] = nil }
+    }
+
+    /// Where the connections to a backend are kept.
+    private func place(of backend: BackendState) -> BackendConnections {
+        let key = ObjectIdentifier(backend)
+        if let place = places[key] { return place }
+        let place = BackendConnections()
+        places[key] = place
+        return place
     }
 
     /// A backend that could not be connected answered.
@@ -105,8 +106,8 @@ package final class UpstreamPool {
     /// Closes connections that have been idle too long.
     package func closeExpired() {
         let oldest = NIODeadline.now() - Self.maximumIdle
-        for (_, connections) in idle {
-            for connection in connections where connection.idleSince < oldest { connection.shut() }
+        for place in Array(places.values) {
+            for connection in place.idle where connection.idleSince < oldest { connection.shut() }
         }
     }
 
@@ -118,8 +119,7 @@ package final class UpstreamPool {
 
     /// Closes all idle connections; false where there were none.
     private func shedIdle() -> Bool {
-        let all = idle.values.flatMap { $0 }
-        idle = [:]
+        let all = places.values.flatMap(\.idle)
         for connection in all { connection.shut() }
         return !all.isEmpty
     }
@@ -141,7 +141,8 @@ package final class UpstreamPool {
         Connector.connect(to: addresses, reactor: reactor, timeout: connectTimeout) { [self] result in
             switch result {
             case .success(let source):
-                let connection = UpstreamConnection(adopting: source, backend: backend, pool: self)
+                let connection = UpstreamConnection(
+                    adopting: source, backend: backend, place: place(of: backend), pool: self)
                 connection.becomesIdle()
                 isExhausted = false
                 completion(.success(connection))
@@ -166,5 +167,23 @@ package final class UpstreamPool {
                 completion(.failure(.connect(error.description)))
             }
         }
+    }
+}
+
+/// One event loop's connections to one backend. Every connection knows its place, so that none is looked for.
+final class BackendConnections {
+    /// Those that wait for a request; the last one was used last.
+    var idle: [UpstreamConnection] = []
+    /// All that are open.
+    var open = 0
+
+    /// Whether a connection waits that has not been idle for too long; closes those that have.
+    var hasIdle: Bool {
+        while let last = idle.last {
+            if last.isIdle, last.idleSince >= NIODeadline.now() - UpstreamPool.maximumIdle { return true }
+            idle.removeLast()
+            last.shut()
+        }
+        return false
     }
 }

@@ -42,6 +42,15 @@ enum ByteBlock {
         return high != 0 ? 8 &+ high.trailingZeroBitCount &>> 3 : 16
     }
 
+    /// Whether a lane is set.
+    @inline(__always)
+    static func isAny(_ mask: Mask) -> Bool {
+        let ones = Lanes(repeating: 0).replacing(with: 0xFF, where: mask)
+        return withUnsafeBytes(of: ones) {
+            $0.loadUnaligned(as: UInt64.self) | $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+        } != 0
+    }
+
     /// Offset of the first `byte` at `start` or behind it, the text's length where there is none.
     @inline(__always)
     static func firstIndex(of byte: UInt8, in bytes: UnsafeRawBufferPointer, from start: Int) -> Int {

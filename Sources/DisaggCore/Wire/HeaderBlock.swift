@@ -76,21 +76,49 @@ package struct HeaderBlock: Sendable {
     /// Appends `name: value\r\n` lines of what the other side may see: the fields that `forwards` lets through, without
     /// those that a connection field names (RFC 9110 §7.6.1).
     ///
+    /// Lines that stand one behind the other as they are to be written are copied at once.
+    ///
     /// - Parameter forwards: one of ``HeaderPolicy``'s rules; gets the bytes and the place of a name.
     @inline(__always)
-    package func writeForwarded(
-        to lines: inout ByteBuffer, where forwards: (UnsafeRawBufferPointer, Range<Int>) -> Bool
+    func writeForwarded(
+        to lines: inout TextWriter, where forwards: (UnsafeRawBufferPointer, Range<Int>) -> Bool
     ) {
         bytes.withUnsafeReadableBytes { raw in
-            let listed = fields.filter { HTTPFieldSyntax.equals(raw, $0.name, "connection") }
+            let namesFields = fields.contains { HeaderPolicy.namesFields(raw, $0) }
+            var run = 0..<0
             for field in fields where forwards(raw, field.name) {
-                if listed.contains(where: { HeaderPolicy.lists(raw, $0.value, raw[field.name]) }) { continue }
-                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.name]))
-                lines.writeStaticString(": ")
-                lines.writeBytes(UnsafeRawBufferPointer(rebasing: raw[field.value]))
-                lines.writeStaticString("\r\n")
+                if namesFields, isListed(raw, field.name) { continue }
+                let line = Self.line(raw, field)
+                if let line, line.lowerBound == run.upperBound {
+                    run = run.lowerBound..<line.upperBound
+                    continue
+                }
+                lines.write(UnsafeRawBufferPointer(rebasing: raw[run]))
+                run = line ?? 0..<0
+                guard line == nil else { continue }
+                lines.write(UnsafeRawBufferPointer(rebasing: raw[field.name]))
+                lines.write(": ")
+                lines.write(UnsafeRawBufferPointer(rebasing: raw[field.value]))
+                lines.write("\r\n")
             }
+            lines.write(UnsafeRawBufferPointer(rebasing: raw[run]))
         }
+    }
+
+    /// Whether a connection field names this one.
+    private func isListed(_ raw: UnsafeRawBufferPointer, _ name: Range<Int>) -> Bool {
+        fields.contains { HeaderPolicy.namesFields(raw, $0) && HeaderPolicy.lists(raw, $0.value, raw[name]) }
+    }
+
+    /// Where a field stands as a whole line that can be copied; nil where it must be put together.
+    @inline(__always)
+    private static func line(_ raw: UnsafeRawBufferPointer, _ field: ScannedField) -> Range<Int>? {
+        let end = field.value.upperBound &+ 2
+        guard field.value.lowerBound == field.name.upperBound &+ 2, end <= raw.count,
+            raw[field.name.upperBound] == UInt8(ascii: ":"), raw[field.name.upperBound &+ 1] == 0x20,
+            raw[field.value.upperBound] == 0x0D, raw[field.value.upperBound &+ 1] == 0x0A
+        else { return nil }
+        return field.name.lowerBound..<end
     }
 
     /// Bytes of names and values.

@@ -45,6 +45,14 @@ package enum HeaderPolicy {
         }
     }
 
+    /// Whether a field is a connection field that may name others: nearly all say only what becomes of the connection.
+    @inline(__always)
+    static func namesFields(_ bytes: UnsafeRawBufferPointer, _ field: ScannedField) -> Bool {
+        field.name.count == 10 && HTTPFieldSyntax.equals(bytes, field.name, "connection")
+            && !HTTPFieldSyntax.equals(bytes, field.value, "keep-alive")
+            && !HTTPFieldSyntax.equals(bytes, field.value, "close")
+    }
+
     /// Whether a connection field's value names another field, which then is hop-by-hop too (RFC 9110 §7.6.1).
     static func lists(
         _ bytes: UnsafeRawBufferPointer, _ value: Range<Int>, _ name: Slice<UnsafeRawBufferPointer>

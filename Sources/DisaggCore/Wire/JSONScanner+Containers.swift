@@ -11,6 +11,12 @@ extension JSONScanner {
     private static func skipIntegers(_ bytes: UnsafeRawBufferPointer, _ start: Int) -> Int {
         guard start < bytes.count, isDigit(bytes[start]) || bytes[start] == UInt8(ascii: "-") else { return start }
         var index = start
+        // Engines write no space behind a comma.
+        while index &+ 2 &* ByteBlock.count <= bytes.count,
+            !ByteBlock.isAny(.!(compactIntegers(bytes, index) .& compactIntegers(bytes, index &+ ByteBlock.count)))
+        {
+            index &+= 2 &* ByteBlock.count
+        }
         while index &+ ByteBlock.count <= bytes.count {
             let block = ByteBlock.load(bytes, index)
             let ahead = ByteBlock.load(bytes, index &- 1)
@@ -28,6 +34,16 @@ extension JSONScanner {
         // The number that the blocks ended in is walked over once more.
         while index > start, isDigit(bytes[index &- 1]) || bytes[index &- 1] == UInt8(ascii: "-") { index &-= 1 }
         return index
+    }
+
+    /// The lanes of a block that are right in a list of integers without spaces and signs.
+    @inline(__always)
+    private static func compactIntegers(_ bytes: UnsafeRawBufferPointer, _ index: Int) -> ByteBlock.Mask {
+        let block = ByteBlock.load(bytes, index)
+        let ahead = ByteBlock.load(bytes, index &- 1)
+        let leadingZero = ByteBlock.equal(ahead, 0x30) .& .!ByteBlock.digits(ByteBlock.load(bytes, index &- 2))
+        return ByteBlock.digits(block) .& .!leadingZero
+            .| ByteBlock.equal(block, UInt8(ascii: ",")) .& ByteBlock.digits(ahead)
     }
 
     /// Objects and arrays without recursion: one bit a level says which of the two is open.

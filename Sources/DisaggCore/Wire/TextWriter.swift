@@ -82,6 +82,18 @@ package struct TextWriter {
 }
 
 extension ByteBuffer {
+    /// A text in a buffer of its own.
+    ///
+    /// - Parameters:
+    ///   - capacity: about as many bytes as the text has.
+    ///   - write: writes the text; called again where it has more.
+    @inline(__always)
+    static func text(reserving capacity: Int, _ write: (inout TextWriter) -> Void) -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(capacity: capacity)
+        buffer.writeText(reserving: capacity, write)
+        return buffer
+    }
+
     /// Appends a text.
     ///
     /// - Parameters:

@@ -135,6 +135,20 @@ struct PolicyTests {
         #expect(seen == Candidates.maximumScan)
     }
 
+    @Test("a request that ended while its engine was asked is not another router's")
+    func foreignRequests() {
+        let role = TestRole(1)
+        let load = EngineLoad(time: role.now, running: 1, waiting: 1)
+        role.meters[0].report(load, seen: 2)
+        #expect(role.candidates()[0].foreign == 0)
+        role.meters[0].report(load, seen: 1)
+        #expect(role.candidates()[0].foreign == 1)
+        role.meters[0].enter()
+        role.meters[0].enter()
+        role.meters[0].report(load)
+        #expect(role.candidates()[0].foreign == 0)
+    }
+
     @Test("an engine's own numbers are unknown when they are old")
     func staleness() {
         var role = TestRole(1)

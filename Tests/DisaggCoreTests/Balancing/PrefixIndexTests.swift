@@ -27,6 +27,23 @@ struct PrefixIndexTests {
         }
     }
 
+    @Test("every byte of a text changes its hash, and so does its length")
+    func hashes() {
+        var seen: Set<UInt64> = []
+        var texts = 0
+        for length in [0, 1, 7, 8, 9, 63, 64, 65, 127, 128, 200] {
+            var text = [UInt8](repeating: UInt8(ascii: "a"), count: length)
+            for changed in -1..<length {
+                if changed >= 0 { text[changed] ^= 1 }
+                seen.insert(text.withUnsafeBytes { StableHash.hash($0, seed: 5) })
+                if changed >= 0 { text[changed] ^= 1 }
+                texts += 1
+            }
+        }
+        #expect(seen.count == texts)
+        #expect(StableHash.hash("a", seed: 5) != StableHash.hash("a", seed: 6))
+    }
+
     @Test("equal keys mean equal beginnings of one cache")
     func chained() {
         let one = Self.keys(String(repeating: "a", count: 512) + String(repeating: "b", count: 512))

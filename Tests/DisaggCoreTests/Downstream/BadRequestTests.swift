@@ -188,6 +188,31 @@ struct BadRequestTests {
             })
     }
 
+    @Test("a prompt of 100 MB gets a 413 without being kept, however it is announced", arguments: [true, false])
+    func hugePrompt(isChunked: Bool) async throws {
+        try await withLivingProxy { harness in
+            let before = try Self.residentBytes()
+            let client = try await WireClient(port: harness.proxy.port)
+            let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(100 << 20)"
+            try await client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n\(framing)\r\n\r\n")
+            let piece = String(repeating: "x", count: 1 << 20)
+            let text = isChunked ? ScriptedReply.chunk(piece) : piece
+            for _ in 0..<100 { try await client.send(text) }
+            #expect(await client.next()?.status == 413)
+            await client.close()
+            // The limit's body, doubled while it grew, and what else this process does meanwhile.
+            let limit = harness.deployment.proxy.maximumBodyBytes
+            let grown = try Self.residentBytes() - before
+            #expect(limit < 100 << 20 && grown < 4 * limit, "\(grown) bytes for a limit of \(limit)")
+        }
+    }
+
+    /// Memory of this process.
+    private static func residentBytes() throws -> Int {
+        let pages = try #require(ProcFile.text("/proc/self/statm")?.split(separator: " ")[1])
+        return try #require(Int(pages)) * 4096
+    }
+
     @Test("a head over the limit gets a 431 that the client can read")
     func tooLargeHead() async throws {
         try await withLivingProxy(

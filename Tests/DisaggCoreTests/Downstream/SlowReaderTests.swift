@@ -231,3 +231,69 @@ struct ConnectionEndTests {
         }
     }
 }
+
+@Suite("A client that reads a kilobyte at a time", .serialized, .timeLimit(.minutes(2)))
+struct TricklingClientTests {
+    private static let answerBytes = 1 << 30
+
+    /// Answers with a gigabyte, as fast as it may.
+    private final class Flood: ClientRequestHandler, RequestInFlight {
+        private let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10)
+        private var sink: ResponseSink?
+        private var mayWrite = true
+        private(set) var connection: DownstreamConnection?
+
+        func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
+            self.sink = sink
+            sink.begin(status: 200, lines: ByteBuffer(), framing: .length(TricklingClientTests.answerBytes))
+            sink.flush()
+            return self
+        }
+        func clientIsWritable(_ isWritable: Bool) { mayWrite = isWritable }
+        func clientGone() { sink = nil }
+        func opened(_ connection: DownstreamConnection) { self.connection = connection }
+        func closed(_ connection: DownstreamConnection) { self.connection = nil }
+
+        var sinkBytes: Int { sink?.bodyBytes ?? 0 }
+
+        /// Passes on as an engine's socket does: while the client may be written to, and at most so many pieces.
+        func pour(pieces: Int) {
+            var left = pieces
+            while mayWrite, left > 0, let sink {
+                piece.withUnsafeBytes { sink.relay($0) }
+                left -= 1
+            }
+        }
+    }
+
+    @Test("is kept no more than the high-water mark and one read")
+    func bounded() async throws {
+        let reactor = try Reactor(name: "test")
+        let flood = try await reactor.submit { NIOLoopBound(Flood(), eventLoop: reactor) }.get()
+        let handler = try await reactor.submit {
+            NIOLoopBound(flood.value as any ClientRequestHandler, eventLoop: reactor)
+        }.get()
+        let listener = try await DownstreamListener.bind(
+            to: Endpoint(host: "127.0.0.1", port: 0),
+            limits: DownstreamLimits(bodyBytes: 1_000, headBytes: 1_000, readTimeout: .seconds(30)),
+            handlers: [handler], reactors: [reactor])
+        let client = try await WireClient(port: listener.port, readBytes: 1024)
+        try await client.send(WireRequest.get("/"))
+        var held = 0
+        var written = 0
+        for _ in 0..<200 {
+            #expect(await client.readPiece() <= 1024)
+            (held, written) = try await reactor.submit {
+                flood.value.pour(pieces: 1_000)
+                return (flood.value.connection?.unsentBytes ?? 0, flood.value.sinkBytes)
+            }.get()
+            guard held <= 128 << 10 else { break }
+        }
+        // Once the sockets between the two are full, the rest waits here: never more than this.
+        #expect(held > 0 && held <= 128 << 10, "\(held) bytes are kept")
+        #expect(written < 64 << 20, "\(written) bytes were taken from the engine")
+        await client.close()
+        await listener.close()
+        await reactor.stop()
+    }
+}

@@ -44,12 +44,15 @@ actor WireClient {
     private var pending: [UInt8] = []
     private(set) var hasEnded = false
 
-    init(port: Int, reads: Bool = true) async throws {
+    /// - Parameter readBytes: reads so many bytes at a time, each when ``readPiece()`` asks for it.
+    init(port: Int, reads: Bool = true, readBytes: Int? = nil) async throws {
         let (stream, continuation) = AsyncStream<[UInt8]>.makeStream()
         self.stream = stream
         channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(60))
-            .channelOption(.autoRead, value: reads)
+            .channelOption(.autoRead, value: reads && readBytes == nil)
+            .channelOption(.maxMessagesPerRead, value: UInt(readBytes == nil ? 4 : 1))
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: readBytes ?? 16_384))
             .channelOption(.allowRemoteHalfClosure, value: true)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -94,6 +97,13 @@ actor WireClient {
             return response
         }
         return nil
+    }
+
+    /// Reads once; the number of bytes that came.
+    func readPiece() async -> Int {
+        let before = pending.count
+        channel.read()
+        return await more() ? pending.count - before : 0
     }
 
     /// Everything until the connection ends.

@@ -7,7 +7,8 @@ import Testing
 struct RequestFactsTests {
     private func facts(
         _ body: String, _ needs: FactSet = [.tokens, .sessionKey, .prefixKeys, .tokenIDs],
-        endpoint: GenerationRequest.Endpoint = .completions, headers: [(String, String)] = []
+        endpoint: GenerationRequest.Endpoint = .completions, headers: [(String, String)] = [],
+        hasChoice: Bool = true
     ) throws -> RequestFacts {
         var admission = AdmissionSettings()
         admission.priorityHeader = "x-priority"
@@ -18,7 +19,7 @@ struct RequestFactsTests {
         var facts = RequestFacts()
         reader.read(
             try GenerationRequest(endpoint: endpoint, body: ByteBuffer(string: body)), from: reader.origin(of: block),
-            into: &facts)
+            hasChoice: hasChoice, into: &facts)
         return facts
     }
 
@@ -41,6 +42,14 @@ struct RequestFactsTests {
     func needs() throws {
         let facts = try facts(Self.chat([("user", String(repeating: "x", count: 4000))]), [])
         #expect(facts.promptTokens == 0 && facts.prefixKeys.isEmpty && facts.sessionKey == nil)
+    }
+
+    @Test("a prompt is not hashed where there is one backend of each role")
+    func noChoice() throws {
+        let body = Self.chat([("user", String(repeating: "x", count: 4000))])
+        let facts = try facts(body, endpoint: .chatCompletions, hasChoice: false)
+        #expect(facts.prefixKeys.isEmpty && facts.promptTokens > 1000 && facts.sessionKey != nil)
+        #expect(PoolSnapshot(generation: 0, prefill: [], decode: []).hasChoice == false)
     }
 
     @Test("a session is told by header, then user, then the conversation's beginning")

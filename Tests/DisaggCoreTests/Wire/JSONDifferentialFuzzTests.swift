@@ -72,11 +72,19 @@ struct JSONDifferentialFuzzTests {
         }
     }
 
-    @Test("a number's leading zero is found wherever it falls in a block", arguments: 0..<40)
+    @Test("a number's leading zero is found wherever it falls in a block", arguments: 0..<80)
     func leadingZeros(offset: Int) {
         let filler = String(repeating: "7", count: offset)
         for wrong in ["01", "00", "-01", " 01", "1,,2", "1,-,2", "1 2", "--1", "-"] {
             #expect(Self.agree(Array("[1,\(filler)1,\(wrong),3,4,5,6,7,8,9,10,11,12,13]".utf8)))
+        }
+    }
+
+    @Test("a string's only byte that is not plain is found wherever it stands", arguments: 0..<140)
+    func oddBytes(offset: Int) {
+        let plain = Array(repeating: UInt8(ascii: "p"), count: 140)
+        for byte in [0x00, 0x02, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x5B, 0x5C, 0x5E, 0x7F, 0x80, 0xFF] as [UInt8] {
+            #expect(Self.agree([0x22] + plain[..<offset] + [byte] + plain[offset...] + [0x22]))
         }
     }
 }
