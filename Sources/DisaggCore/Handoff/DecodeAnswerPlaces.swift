@@ -24,15 +24,12 @@ struct DecodeAnswerPlaces {
 
     /// Reads an answer or the data of an event.
     init(reading bytes: UnsafeRawBufferPointer) {
-        var cursor = JSONCursor(bytes)
-        guard cursor.openObject() else { return }
-        isChunk = true
-        do throws(JSONSyntaxError) {
-            while let name = try cursor.nextName() { try read(name, &cursor) }
-            try cursor.finish()
-        } catch {
-            self = Self()
+        var places = Self()
+        places.isChunk = true
+        let isRead = JSONCursor.readMembers(of: bytes) { name, cursor throws(JSONSyntaxError) in
+            try places.read(name, &cursor)
         }
+        self = isRead ? places : Self()
     }
 
     private init() {}

@@ -76,4 +76,12 @@ package struct HandoffRules: Sendable, Equatable {
         self.fallsBack = fallsBack
         self.decodeWaitsForPrefill = decodeWaitsForPrefill
     }
+
+    /// Engines that find each other by an id which both legs carry: the decoder waits for the KV, and what either leg has used
+    /// of the pair cannot be used again.
+    static func pairedByID(fallsBack: Bool) -> HandoffRules {
+        HandoffRules(
+            dispatch: .decodeFirst, prefillOutlivesDecoder: false, decodeMayBeRepeated: false, checksDecoderFirst: true,
+            fallsBack: fallsBack)
+    }
 }

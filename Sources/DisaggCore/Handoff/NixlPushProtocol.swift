@@ -16,9 +16,7 @@ package struct NixlPushProtocol: HandoffProtocol {
 
     /// Creates the protocol.
     package init(fallsBack: Bool = true) {
-        rules = HandoffRules(
-            dispatch: .decodeFirst, prefillOutlivesDecoder: false, decodeMayBeRepeated: false, checksDecoderFirst: true,
-            fallsBack: fallsBack)
+        rules = .pairedByID(fallsBack: fallsBack)
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {

@@ -15,9 +15,7 @@ package struct OffloadP2PProtocol: HandoffProtocol {
 
     /// Creates the protocol.
     package init(fallsBack: Bool = true) {
-        rules = HandoffRules(
-            dispatch: .decodeFirst, prefillOutlivesDecoder: false, decodeMayBeRepeated: false, checksDecoderFirst: true,
-            fallsBack: fallsBack)
+        rules = .pairedByID(fallsBack: fallsBack)
     }
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? {

@@ -50,14 +50,11 @@ struct PrefillAnswerPlaces: Sendable {
 
     /// Reads an answer; everything is empty where it is not one JSON object.
     init(reading bytes: UnsafeRawBufferPointer) {
-        var cursor = JSONCursor(bytes)
-        guard cursor.openObject() else { return }
-        do throws(JSONSyntaxError) {
-            while let name = try cursor.nextName() { try read(name, &cursor) }
-            try cursor.finish()
-        } catch {
-            self = Self()
+        var places = Self()
+        let isRead = JSONCursor.readMembers(of: bytes) { name, cursor throws(JSONSyntaxError) in
+            try places.read(name, &cursor)
         }
+        self = isRead ? places : Self()
     }
 
     private init() {}

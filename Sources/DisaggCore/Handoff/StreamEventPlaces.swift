@@ -19,15 +19,12 @@ struct StreamEventPlaces {
     var hasIDs: Bool { !tokens.isEmpty || !promptTokens.isEmpty }
 
     init(reading bytes: UnsafeRawBufferPointer) {
-        var cursor = JSONCursor(bytes)
-        guard cursor.openObject() else { return }
-        do throws(JSONSyntaxError) {
-            while let name = try cursor.nextName() { try read(name, &cursor) }
-            try cursor.finish()
-            isChunk = choiceCount <= 1 && !id.isEmpty
-        } catch {
-            self = Self()
+        var places = Self()
+        let isRead = JSONCursor.readMembers(of: bytes) { name, cursor throws(JSONSyntaxError) in
+            try places.read(name, &cursor)
         }
+        self = isRead ? places : Self()
+        isChunk = isRead && choiceCount <= 1 && !id.isEmpty
     }
 
     private init() {}

@@ -17,7 +17,7 @@ import NIOCore
 final class MoRIIOSide: EngineSide {
     private weak var core: SimulatedEngineCore?
     /// One a data-parallel rank.
-    private var offers: [KVOffers] = []
+    private let offers: RankedOffers
     private let loader: KVLoader
     private var ranks: DataParallelRanks
     private let timers: HandoffTimers
@@ -29,9 +29,7 @@ final class MoRIIOSide: EngineSide {
         reads = core.configuration.moriioReads
         loader = KVLoader(core, noticesLoss: reads)
         ranks = DataParallelRanks(count: core.configuration.dataParallel)
-        offers = (0..<ranks.count).map { rank in
-            KVOffers(engineID: "\(rank)", loop: core.loop, claimsWait: !reads) { [weak core] in core?.offered($0) }
-        }
+        offers = RankedOffers(core, ranks: ranks, claimsWait: !reads) { "\($0)" }
     }
 
     func start(_ request: ActiveRequest) {
@@ -76,16 +74,16 @@ final class MoRIIOSide: EngineSide {
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
         // One listener for all ranks: the rank travels with the message, as in a real notification.
-        guard let rank = message["engine"]?.string.flatMap({ Int($0) }), offers.indices.contains(rank) else { return }
-        offers[rank].received(message, from: channel)
+        guard let rank = message["engine"]?.string.flatMap({ Int($0) }) else { return }
+        offers.received(message, for: rank, from: channel)
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {
-        for offer in offers { offer.closed(channel) }
+        offers.closed(channel)
     }
 
     func close() {
-        for offer in offers { offer.close() }
+        offers.close()
         loader.close()
     }
 

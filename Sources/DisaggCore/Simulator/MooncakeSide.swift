@@ -17,7 +17,7 @@ import NIOCore
 /// Source: vLLM 0.33.0 `mooncake_connector.py` 1078-1222, 1669-1690 and 2446-2449, `mooncake_utils.py` 20-178.
 final class MooncakeSide: EngineSide {
     private weak var core: SimulatedEngineCore?
-    private var offers: [KVOffers] = []
+    private let offers: RankedOffers
     private let loader: KVLoader
     private var ranks: DataParallelRanks
     private let timers: HandoffTimers
@@ -34,11 +34,7 @@ final class MooncakeSide: EngineSide {
         loader = KVLoader(core, noticesLoss: false)
         ranks = DataParallelRanks(count: core.configuration.dataParallel)
         // A new id at every start, also of each rank: that is why the proxy must ask again after a restart.
-        offers = (0..<ranks.count).map { _ in
-            KVOffers(engineID: core.randomEngineID(), loop: core.loop, claimsWait: true) { [weak core] in
-                core?.offered($0)
-            }
-        }
+        offers = RankedOffers(core, ranks: ranks, claimsWait: true) { _ in core.randomEngineID() }
     }
 
     func start(_ request: ActiveRequest) {
@@ -85,18 +81,17 @@ final class MooncakeSide: EngineSide {
     }
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
-        guard case .channel(let rank) = listener, offers.indices.contains(rank) else { return }
-        offers[rank].received(message, from: channel)
+        offers.received(message, on: listener, from: channel)
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {
-        for offer in offers { offer.closed(channel) }
+        offers.closed(channel)
     }
 
     func close() {
         for query in queries { query.cancel() }
         queries = []
-        for offer in offers { offer.close() }
+        offers.close()
         loader.close()
     }
 
@@ -104,10 +99,10 @@ final class MooncakeSide: EngineSide {
     var bootstrapAnswer: String {
         let host = core?.configuration.sideChannelHost ?? ""
         let ports = core?.ports.sideChannels ?? []
-        let entries = zip(offers, ports).enumerated().map { rank, entry in
-            let (offer, port) = entry
+        let entries = zip(offers.engineIDs, ports).enumerated().map { rank, entry in
+            let (engineID, port) = entry
             let address = JSONString.encode("tcp://\(Endpoint(host: host, port: port))")
-            return #""\#(rank)":{"engine_id":"\#(offer.engineID)","worker_addr":{"0":{"0":\#(address)}}}"#
+            return #""\#(rank)":{"engine_id":"\#(engineID)","worker_addr":{"0":{"0":\#(address)}}}"#
         }
         return "{\(entries.joined(separator: ","))}"
     }

@@ -14,7 +14,7 @@ import NIOCore
 /// Source: vLLM 0.33.0 `nixl/push_scheduler.py` 184-187, `push_worker.py` 418-448, `nixl/utils.py`.
 final class NIXLPushSide: EngineSide {
     private weak var core: SimulatedEngineCore?
-    private var offers: [KVOffers] = []
+    private let offers: RankedOffers
     private let loader: KVLoader
     private var ranks: DataParallelRanks
     private let timers: HandoffTimers
@@ -25,11 +25,7 @@ final class NIXLPushSide: EngineSide {
         loader = KVLoader(core, noticesLoss: false)
         ranks = DataParallelRanks(count: core.configuration.dataParallel)
         let id = core.configuration.engineID ?? core.randomEngineID()
-        offers = (0..<ranks.count).map { rank in
-            KVOffers(engineID: ranks.engineID(id, rank: rank), loop: core.loop, claimsWait: true) { [weak core] in
-                core?.offered($0)
-            }
-        }
+        offers = RankedOffers(core, ranks: ranks, claimsWait: true) { [ranks] in ranks.engineID(id, rank: $0) }
     }
 
     func start(_ request: ActiveRequest) {
@@ -59,16 +55,15 @@ final class NIXLPushSide: EngineSide {
     }
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
-        guard case .channel(let rank) = listener, offers.indices.contains(rank) else { return }
-        offers[rank].received(message, from: channel)
+        offers.received(message, on: listener, from: channel)
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {
-        for offer in offers { offer.closed(channel) }
+        offers.closed(channel)
     }
 
     func close() {
-        for offer in offers { offer.close() }
+        offers.close()
         loader.close()
     }
 }

@@ -15,7 +15,7 @@ import NIOCore
 /// Rows are those of Docs/EngineFacts.md. Source: vLLM 0.33.0 `nixl/pull_scheduler.py` 60-293, `base_scheduler.py` 81-250.
 final class NIXLSide: EngineSide {
     private weak var core: SimulatedEngineCore?
-    private var offers: [KVOffers] = []
+    private let offers: RankedOffers
     private let loader: KVLoader
     private var ranks: DataParallelRanks
     private let timers: HandoffTimers
@@ -30,11 +30,11 @@ final class NIXLSide: EngineSide {
         loader = KVLoader(core, noticesLoss: true)
         ranks = DataParallelRanks(count: core.configuration.dataParallel)
         let id = core.configuration.engineID ?? core.randomEngineID()
-        offers = (0..<ranks.count).map { rank in
-            KVOffers(engineID: ranks.engineID(id, rank: rank), loop: core.loop, claimsWait: false) { [weak core] in
-                core?.offered($0, expiry: core?.configuration.role == .decode ? .normal : .leak)
-            }
-        }
+        offers = RankedOffers(
+            core, ranks: ranks, claimsWait: false, engineID: { [ranks] in ranks.engineID(id, rank: $0) },
+            onEvent: { core, event in
+                core.offered(event, expiry: core.configuration.role == .decode ? .normal : .leak)
+            })
     }
 
     func start(_ request: ActiveRequest) {
@@ -78,17 +78,16 @@ final class NIXLSide: EngineSide {
     }
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
-        guard case .channel(let rank) = listener, offers.indices.contains(rank) else { return }
-        offers[rank].received(message, from: channel, extension: timers.nixlLease * 2 / 3)
+        offers.received(message, on: listener, from: channel, extension: timers.nixlLease * 2 / 3)
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {
-        for offer in offers { offer.closed(channel) }
+        offers.closed(channel)
     }
 
     func close() {
         heartbeat?.cancel()
-        for offer in offers { offer.close() }
+        offers.close()
         loader.close()
     }
 

@@ -12,7 +12,7 @@ import NIOCore
 /// Source: vLLM 0.33.0 `kv_offload/tiering/p2p/manager.py` 56, 88-178, 241 and 433-463.
 final class OffloadP2PSide: EngineSide {
     private weak var core: SimulatedEngineCore?
-    private var offers: [KVOffers] = []
+    private let offers: RankedOffers
     private let loader: KVLoader
     private var ranks: DataParallelRanks
     private let timers: HandoffTimers
@@ -22,9 +22,7 @@ final class OffloadP2PSide: EngineSide {
         timers = core.configuration.timers
         loader = KVLoader(core, noticesLoss: false)
         ranks = DataParallelRanks(count: core.configuration.dataParallel)
-        offers = (0..<ranks.count).map { _ in
-            KVOffers(engineID: "", loop: core.loop, claimsWait: true) { [weak core] in core?.offered($0) }
-        }
+        offers = RankedOffers(core, ranks: ranks, claimsWait: true) { _ in "" }
     }
 
     func start(_ request: ActiveRequest) {
@@ -50,16 +48,15 @@ final class OffloadP2PSide: EngineSide {
     }
 
     func received(_ message: JSONView, on listener: SideListener, from channel: any Channel) {
-        guard case .channel(let rank) = listener, offers.indices.contains(rank) else { return }
-        offers[rank].received(message, from: channel)
+        offers.received(message, on: listener, from: channel)
     }
 
     func closed(_ channel: any Channel, on listener: SideListener) {
-        for offer in offers { offer.closed(channel) }
+        offers.closed(channel)
     }
 
     func close() {
-        for offer in offers { offer.close() }
+        offers.close()
         loader.close()
     }
 }

@@ -40,11 +40,7 @@ package struct HeaderBlock: Sendable {
 
     /// The value of the first field with a name, upper case folded.
     package func value(named name: String) -> String? {
-        let wanted = name.lowercased()
-        return bytes.withUnsafeReadableBytes { raw in
-            fields.first { String(decoding: raw[$0.name], as: UTF8.self).lowercased() == wanted }
-                .map { String(decoding: raw[$0.value], as: UTF8.self) }
-        }
+        withValue(of: name.lowercased()) { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The values of all fields with a name given in lower case, in their order.

@@ -33,6 +33,25 @@ package struct JSONCursor {
     @inline(__always)
     package func isAt(_ byte: UInt8) -> Bool { index < bytes.count && bytes[index] == byte }
 
+    /// Reads the members of a text that must be one object.
+    ///
+    /// - Parameter read: reads the value of a member.
+    /// - Returns: false where the text is something else, or no JSON: what was read of it then is not to be relied on.
+    @inline(__always)
+    package static func readMembers(
+        of bytes: UnsafeRawBufferPointer, _ read: (Name, inout JSONCursor) throws(JSONSyntaxError) -> Void
+    ) -> Bool {
+        var cursor = JSONCursor(bytes)
+        guard cursor.openObject() else { return false }
+        do throws(JSONSyntaxError) {
+            while let name = try cursor.nextName() { try read(name, &cursor) }
+            try cursor.finish()
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// Goes into the object that is due; false, with nothing read, where the value is something else.
     package mutating func openObject() -> Bool { open(UInt8(ascii: "{")) }
 
