@@ -97,31 +97,37 @@ struct ObservedRequestTests {
         }
     }
 
-    @Test("with a tracer the request and its legs are spans of the client's trace, and the legs' engines join them")
-    func spans() async throws {
+    /// The spans of a request that a client sends within a trace of its own.
+    private static func spans(
+        of body: String, _ handoff: HandoffKind, _ prefill: ScriptedServer, _ decode: ScriptedServer,
+        headers: [String] = []
+    ) async throws -> [FinishedInMemorySpan] {
         let tracer = InMemoryTracer()
-        let answer = ScriptedReply.send(ScriptedReply.json("{\"choices\":[]}"))
-        let prefill = try await ScriptedServer { _, _, _ in answer }
-        let decode = try await ScriptedServer { _, _, _ in answer }
         try await withTracer(tracer) {
             try await withProxy(
-                Topology(handoff: .plain),
+                Topology(handoff: handoff),
                 settings: {
                     $0.prefill.urls = [prefill.endpoint]
                     $0.decode.urls = [decode.endpoint]
                 },
                 { harness in
+                    let ids = ["in-memory-trace-id: client-trace", "in-memory-span-id: client-span"]
                     let response = try await WireClient.exchange(
-                        harness.proxy.port,
-                        WireRequest.post(
-                            WireRequest.completion,
-                            headers: [
-                                "in-memory-trace-id: client-trace", "in-memory-span-id: client-span", "x-kept: 1",
-                            ]))
+                        harness.proxy.port, WireRequest.post(body, headers: ids + headers))
                     #expect(response.status == 200)
+                    try await harness.settles()
                 })
         }
-        let spans = tracer.finishedSpans
+        return tracer.finishedSpans
+    }
+
+    @Test("with a tracer the request and its legs are spans of the client's trace, and the legs' engines join them")
+    func spans() async throws {
+        let answer = ScriptedReply.send(ScriptedReply.json("{\"choices\":[]}"))
+        let prefill = try await ScriptedServer { _, _, _ in answer }
+        let decode = try await ScriptedServer { _, _, _ in answer }
+        let spans = try await Self.spans(
+            of: WireRequest.completion, .plain, prefill, decode, headers: ["x-kept: 1"])
         #expect(spans.map(\.operationName).sorted() == ["POST /v1/completions", "disagg.decode", "disagg.prefill"])
         #expect(spans.allSatisfy { $0.traceID == "client-trace" })
         let request = try #require(spans.first { $0.operationName == "POST /v1/completions" })
@@ -142,27 +148,9 @@ struct ObservedRequestTests {
 
     @Test("the parts of a split request are spans of one request in the client's trace")
     func parts() async throws {
-        let tracer = InMemoryTracer()
         let choice = #"{"id":"a","created":1,"choices":[{"index":0,"text":"x","finish_reason":"length"}]}"#
         let engine = try await ScriptedServer { _, _, _ in .send(ScriptedReply.json(choice)) }
-        try await withTracer(tracer) {
-            try await withProxy(
-                Topology(handoff: .nixl),
-                settings: {
-                    $0.prefill.urls = [engine.endpoint]
-                    $0.decode.urls = [engine.endpoint]
-                },
-                { harness in
-                    let response = try await WireClient.exchange(
-                        harness.proxy.port,
-                        WireRequest.post(
-                            #"{"prompt":["a","b"],"max_tokens":1}"#,
-                            headers: ["in-memory-trace-id: client-trace", "in-memory-span-id: client-span"]))
-                    #expect(response.status == 200)
-                    try await harness.settles()
-                })
-        }
-        let spans = tracer.finishedSpans
+        let spans = try await Self.spans(of: #"{"prompt":["a","b"],"max_tokens":1}"#, .nixl, engine, engine)
         #expect(spans.allSatisfy { $0.traceID == "client-trace" })
         let whole = spans.filter { $0.parentSpanID == "client-span" }
         #expect(whole.map(\.operationName) == ["POST /v1/completions"])

@@ -64,6 +64,43 @@ struct EnginePair {
     }
 }
 
+extension EnginePair {
+    /// Sends both legs of one hand-off in either order, and expects the decoder to answer what one engine alone answers, with
+    /// the KV of the prefill engine, of which nothing remains.
+    ///
+    /// - Parameters:
+    ///   - decodeFirst: whether the decoder has asked for its KV before the prefill is sent.
+    ///   - body: the decode leg's.
+    ///   - isWaiting: whether the decoder's ledger shows that it waits.
+    ///   - arrives: awaited between the prefill and a decode that comes second.
+    ///   - prefill: sends the prefill leg and checks its answer.
+    func handOff(
+        decodeFirst: Bool, _ body: String, headers: [String] = [],
+        isWaiting: @escaping (KVLedger) -> Bool = { $0.held == EnginePair.blocks },
+        arrives: () async throws -> Void = {}, sourceLocation: SourceLocation = #_sourceLocation,
+        prefill: () async throws -> Void
+    ) async throws {
+        let connection = try await RawConnection(port: decode.port)
+        let request = RawHTTPClient.request("POST", "/v1/completions", body: body, headers: headers)
+        if decodeFirst {
+            try await connection.send(request)
+            try await eventually { isWaiting(try await decodeEngine.ledger()) }
+        }
+        try await prefill()
+        if !decodeFirst {
+            try await arrives()
+            try await connection.send(request)
+        }
+        let answered = await connection.read().text
+        let expected = try await text()
+        #expect(answered == expected, sourceLocation: sourceLocation)
+        await connection.close()
+        try await expectClean(sourceLocation: sourceLocation)
+        let hits = try await decodeEngine.ledger().hits
+        #expect(hits == 1, sourceLocation: sourceLocation)
+    }
+}
+
 /// How a test's engines differ from the default.
 struct EngineSetup {
     let configure: (inout SimulatedEngineConfiguration) -> Void

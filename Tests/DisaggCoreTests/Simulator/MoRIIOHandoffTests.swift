@@ -55,22 +55,13 @@ struct MoRIIOHandoffTests {
     func write(decodeFirst: Bool) async throws {
         try await withPair(.moriio) { pair in
             let id = Self.id(pair)
-            let connection = try await RawConnection(port: pair.decode.port)
-            let request = RawHTTPClient.request(
-                "POST", "/v1/completions", body: EnginePair.body(Self.take("tx-1")), headers: ["X-Request-Id: \(id)"])
-            if decodeFirst {
-                try await connection.send(request)
-                try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks }
+            try await pair.handOff(
+                decodeFirst: decodeFirst, EnginePair.body(Self.take("tx-1")), headers: ["X-Request-Id: \(id)"]
+            ) {
+                let prefill = try await pair.prefill.complete(
+                    EnginePair.body(Self.give("tx-1"), #""ignore_eos":true"#, tokens: 1), id: id)
+                #expect(prefill.status == 200)
             }
-            let prefill = try await pair.prefill.complete(
-                EnginePair.body(Self.give("tx-1"), #""ignore_eos":true"#, tokens: 1), id: id)
-            #expect(prefill.status == 200)
-            if !decodeFirst { try await connection.send(request) }
-            let text = await connection.read().text
-            #expect(text == (try await pair.text()))
-            await connection.close()
-            try await pair.expectClean()
-            #expect(try await pair.decodeEngine.ledger().hits == 1)
         }
     }
 
@@ -163,23 +154,14 @@ struct MoRIIOHandoffTests {
     func store(decodeFirst: Bool) async throws {
         try await withPair(.p2pNCCL) { pair in
             let id = Self.id(pair)
-            let connection = try await RawConnection(port: pair.decode.port)
-            let request = RawHTTPClient.request(
-                "POST", "/v1/completions", body: EnginePair.body(), headers: ["X-Request-Id: \(id)"])
-            if decodeFirst {
-                try await connection.send(request)
-                try await eventually { try await pair.decodeEngine.ledger().stuck == 1 }
+            try await pair.handOff(
+                decodeFirst: decodeFirst, EnginePair.body(), headers: ["X-Request-Id: \(id)"],
+                isWaiting: { $0.stuck == 1 },
+                arrives: { try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks } }
+            ) {
+                let prefill = try await pair.prefill.complete(EnginePair.body(tokens: 1), id: id)
+                #expect(prefill.status == 200)
             }
-            #expect(try await pair.prefill.complete(EnginePair.body(tokens: 1), id: id).status == 200)
-            if !decodeFirst {
-                try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks }
-                try await connection.send(request)
-            }
-            let text = await connection.read().text
-            #expect(text == (try await pair.text()))
-            await connection.close()
-            try await pair.expectClean()
-            #expect(try await pair.decodeEngine.ledger().hits == 1)
         }
     }
 

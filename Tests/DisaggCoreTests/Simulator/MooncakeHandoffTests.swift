@@ -40,21 +40,11 @@ struct MooncakeHandoffTests {
         try await withPair(.mooncake, .init { $0.dataParallel = ranks }) { pair in
             let rank = ranks - 1
             let body = EnginePair.body(try await Self.take(pair, "xfer-1", rank: rank))
-            let connection = try await RawConnection(port: pair.decode.port)
-            let request = RawHTTPClient.request("POST", "/v1/completions", body: body)
-            if decodeFirst {
-                try await connection.send(request)
-                try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks }
+            try await pair.handOff(decodeFirst: decodeFirst, body) {
+                let prefill = try await pair.prefill.complete(
+                    EnginePair.body(Self.give("xfer-1"), #""ignore_eos":true"#, tokens: 1), rank: rank)
+                #expect(prefill.status == 200 && prefill.json?["kv_transfer_params"]?.isNull == true)
             }
-            let prefill = try await pair.prefill.complete(
-                EnginePair.body(Self.give("xfer-1"), #""ignore_eos":true"#, tokens: 1), rank: rank)
-            #expect(prefill.status == 200 && prefill.json?["kv_transfer_params"]?.isNull == true)
-            if !decodeFirst { try await connection.send(request) }
-            let text = await connection.read().text
-            #expect(text == (try await pair.text()))
-            await connection.close()
-            try await pair.expectClean()
-            #expect(try await pair.decodeEngine.ledger().hits == 1)
         }
     }
 

@@ -159,21 +159,11 @@ struct NIXLRankTests {
         try await withPair(.nixlPush, .init { $0.dataParallel = ranks }) { pair in
             let rank = ranks - 1
             let body = EnginePair.body(Self.push(pair, rank: rank))
-            let connection = try await RawConnection(port: pair.decode.port)
-            let request = RawHTTPClient.request("POST", "/v1/completions", body: body, headers: ["X-Request-Id: a1"])
-            if decodeFirst {
-                try await connection.send(request)
-                try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks }
+            try await pair.handOff(decodeFirst: decodeFirst, body, headers: ["X-Request-Id: a1"]) {
+                let prefill = try await pair.prefill.complete(
+                    EnginePair.body(EnginePair.transfer(#""do_remote_decode":true"#), tokens: 1), id: "a1", rank: rank)
+                #expect(prefill.status == 200)
             }
-            let prefill = try await pair.prefill.complete(
-                EnginePair.body(EnginePair.transfer(#""do_remote_decode":true"#), tokens: 1), id: "a1", rank: rank)
-            #expect(prefill.status == 200)
-            if !decodeFirst { try await connection.send(request) }
-            let text = await connection.read().text
-            #expect(text == (try await pair.text()))
-            await connection.close()
-            try await pair.expectClean()
-            #expect(try await pair.decodeEngine.ledger().hits == 1)
         }
     }
 

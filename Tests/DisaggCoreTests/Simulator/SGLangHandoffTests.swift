@@ -134,21 +134,10 @@ struct SGLangHandoffTests {
     @Test("offload-p2p: the consumer loads what the producer keeps, whichever comes first", arguments: [true, false])
     func offload(decodeFirst: Bool) async throws {
         try await withPair(.offloadP2P, .init { $0.dataParallel = 2 }) { pair in
-            let connection = try await RawConnection(port: pair.decode.port)
-            let request = RawHTTPClient.request(
-                "POST", "/v1/completions", body: EnginePair.body(Self.take(pair, "kv-1", rank: 1)))
-            if decodeFirst {
-                try await connection.send(request)
-                try await eventually { try await pair.decodeEngine.ledger().held == EnginePair.blocks }
+            try await pair.handOff(decodeFirst: decodeFirst, EnginePair.body(Self.take(pair, "kv-1", rank: 1))) {
+                let prefill = try await pair.prefill.complete(EnginePair.body(Self.give("kv-1"), tokens: 1), rank: 1)
+                #expect(prefill.status == 200)
             }
-            let prefill = try await pair.prefill.complete(EnginePair.body(Self.give("kv-1"), tokens: 1), rank: 1)
-            #expect(prefill.status == 200)
-            if !decodeFirst { try await connection.send(request) }
-            let text = await connection.read().text
-            #expect(text == (try await pair.text()))
-            await connection.close()
-            try await pair.expectClean()
-            #expect(try await pair.decodeEngine.ledger().hits == 1)
         }
     }
 
