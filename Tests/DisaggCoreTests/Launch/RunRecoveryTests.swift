@@ -142,6 +142,10 @@ struct RunRecoveryTests {
             name: "sleep", arguments: ["/bin/sleep", "60"], environment: ["FAKE_SCENE": scene.mark],
             logFile: scene.directory + "/sleep.log")
         _ = try await ChildProcess.run(command, mark: "another-run/sleep") { session in
+            // While it is being started it has no environment yet, and where there is none, id and start time do decide.
+            while case .hidden = ProcessFacts.variable(ProcessSession.markName, of: session.id) {
+                try await Task.sleep(for: .milliseconds(1))
+            }
             let ticks = ProcessFacts(session.id)?.startTicks ?? 0
             func state(mark: String, ticks: UInt64, boot: String = ProcessFacts.bootID) -> RunState {
                 RunState(
