@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Open file limit")
 struct OpenFileLimitTests {
-    @Test("the table of descriptors is as long as it may get before the first connection, so that no accept waits for it")
+    @Test("the table of descriptors is as long as it may get before the first connection")
     func table() throws {
         let limit = OpenFileLimit.raise()
         let status = try #require(ProcFile.text("/proc/self/status"))
