@@ -25,7 +25,7 @@ struct CalibrateCommand: AsyncParsableCommand {
             "The model's name, or the path of its config.json, where the engine's own name is not in the table.",
             valueName: "name|config.json"))
     var model: String?
-    @Option(help: "GPUs of the engine.") var tensorParallel = 1
+    @Option(help: "GPUs of the engine. (default: 1)", transform: number(1...64)) var tensorParallel = 1
     @Flag(help: "The engine runs with --enforce-eager.") var eager = false
     @Option(help: "Lengths of the prompts, separated by commas.", transform: counts) var promptLengths: [Int]?
     @Option(help: "Numbers of answers at once, separated by commas.", transform: counts) var batches: [Int]?
@@ -39,6 +39,8 @@ struct CalibrateCommand: AsyncParsableCommand {
         if let promptLengths { calibrator.promptLengths = promptLengths }
         if let batches { calibrator.batches = batches }
         calibrator.apiKey = apiKeyEnv.flatMap(ExecutableSearch.variable)
+        // What cannot be written is better known before the measurement than after it.
+        if let output { try HostFiles.checkWritable(output) }
         var file = try await calibrator.run { Terminal.writeError("measuring \($0)\n") }
         file.source = "\(url), disagg-launch \(DisaggVersion.current)"
         var engine = EngineDescription(model: model ?? file.model ?? "", gpu: gpu)

@@ -17,14 +17,9 @@ extension CtlRequest {
 
 /// Where the proxy is, and how the answer is shown.
 struct CtlConnection: ParsableArguments {
-    @Option(help: ArgumentHelp("The proxy's admin listener.", valueName: "url"))
-    var admin = "http://127.0.0.1:9001"
-
-    @Option(help: ArgumentHelp("File whose first line is the admin token.", valueName: "file"))
-    var tokenFile: String?
-
-    @Flag(help: "Print the answer as JSON.")
-    var json = false
+    @Option(help: ArgumentHelp("The proxy's admin listener.", valueName: "url")) var admin = "http://127.0.0.1:9001"
+    @Option(help: ArgumentHelp("File whose first line is the admin token.", valueName: "file")) var tokenFile: String?
+    @Flag(help: "Print the answer as JSON.") var json = false
 }
 
 /// Which backend.
@@ -34,11 +29,8 @@ struct CtlTarget: ParsableArguments {
 
 /// Options of what takes its time.
 struct CtlDraining: ParsableArguments {
-    @Option(help: ArgumentHelp("Wait until it is done, at most so long.", valueName: "duration"))
-    var wait: String?
-
-    @Flag(help: "Go on although it is the role's last backend.")
-    var force = false
+    @Option(help: ArgumentHelp("Wait until it is done, at most so long.", valueName: "duration")) var wait: String?
+    @Flag(help: "Go on although it is the role's last backend.") var force = false
 }
 
 /// Where an LMCache decoder takes KV.

@@ -32,7 +32,8 @@ struct DisaggLaunch: AsyncParsableCommand {
         // A reader that goes away (`disagg-launch up … | head`) must not end the launcher and leave its children.
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(
+                ArgumentText.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {
@@ -45,7 +46,7 @@ struct DisaggLaunch: AsyncParsableCommand {
             Glibc.exit(error.exitStatus)
         } catch {
             guard exitCode(for: error) == .success else {
-                let message = fullMessage(for: error)
+                let message = ArgumentText.completing(fullMessage(for: error))
                 Terminal.writeError(message.hasPrefix("Error:") ? "e\(message.dropFirst())\n" : "\(message)\n")
                 Glibc.exit(2)
             }

@@ -5,10 +5,8 @@ import DisaggCore
 struct LoadOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Prompt tokens: 7500, 1000-2000, or 1155~0.8 (mean~variation).", valueName: "tokens"))
     var isl: String?
-    @Option(help: ArgumentHelp("Answer tokens, in the same forms.", valueName: "tokens"))
-    var osl: String?
-    @Option(help: "Requests a second; plan looks for the highest one where it is left out.")
-    var rate: Double?
+    @Option(help: ArgumentHelp("Answer tokens, in the same forms.", valueName: "tokens")) var osl: String?
+    @Option(help: "Requests a second; plan looks for the highest one where it is left out.") var rate: Double?
     @Option(
         help: """
             Shape of the gaps between arrivals: poisson, even, or a number (below 1 for bursts). Default: even for predict, \
@@ -24,7 +22,6 @@ struct LoadOptions: ParsableArguments {
     @Option(help: "The hand-off: \(HandoffKind.allCases.map(\.rawValue).joined(separator: ", ")).")
     var handoff = "lmcache"
     @Option(
-        name: .customLong("first-token"),
         help: "Who samples the first token under lmcache. Default: prefill for predict, decode for plan.")
     var firstToken: String?
     @Option(name: .customLong("gpu-memory-utilization"), help: "Share of the GPU's memory that an engine may take.")
@@ -33,8 +30,7 @@ struct LoadOptions: ParsableArguments {
     var policy: String?
     @Option(help: ArgumentHelp("A deployment file whose section routing counts.", valueName: "file"))
     var routing: String?
-    @Option(help: "Seed of arrivals and lengths.")
-    var seed: UInt64 = 0
+    @Option(help: "Seed of arrivals and lengths.") var seed: UInt64 = 0
 
     /// Takes the options over; what is not given stays as it is.
     func describe(_ load: inout LoadDescription) throws(CommandError) {

@@ -20,49 +20,33 @@ struct PlanCommand: AsyncParsableCommand {
             EXIT STATUS: 0 planned; 1 nothing keeps the objectives; 2 wrong arguments or files.
             """)
 
-    @OptionGroup(title: "ENGINE OPTIONS")
-    var engine: EngineOptions
-
-    @OptionGroup(title: "LOAD OPTIONS")
-    var load: LoadOptions
-
-    @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …")
-    var gpu: String?
-    @Option(help: "GPUs there are.")
-    var gpus: Int?
-    @Option(name: .customLong("gpus-per-host"), help: "GPUs of one machine.")
-    var gpusPerHost = 8
-    @Flag(help: "Ask this machine's nvidia-smi for GPUs, links and processes.")
-    var inventory = false
+    @OptionGroup(title: "ENGINE OPTIONS") var engine: EngineOptions
+    @OptionGroup(title: "LOAD OPTIONS") var load: LoadOptions
+    @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …") var gpu: String?
+    @Option(help: "GPUs there are.") var gpus: Int?
+    @Option(help: "GPUs of one machine.") var gpusPerHost = 8
+    @Flag(help: "Ask this machine's nvidia-smi for GPUs, links and processes.") var inventory = false
     @Option(
         name: .customLong("host"), parsing: .singleValue,
         help: ArgumentHelp(
             "Another machine: its name, and files with nvidia-smi's answers to --query-gpu and topo -m. Can be repeated.",
             valueName: "name=query.csv,topo.txt"))
     var hosts: [String] = []
-    @Option(help: "GPUs that may be used, by index or UUID, separated by commas.")
-    var devices: String?
-
-    @Option(help: "Share of requests that must keep them, in percent.")
-    var percentile = 90
+    @Option(help: "GPUs that may be used, by index or UUID, separated by commas.") var devices: String?
+    @Option(help: "Share of requests that must keep them, in percent.") var percentile = 90
     @Option(name: .customLong("max-tensor-parallel"), help: "Largest engine that is tried, in GPUs.")
     var maximumTensorParallel = 8
-    @Option(help: "US dollars for a GPU and hour. Default: a rough rental price.")
-    var price: Double?
-    @Option(name: .customLong("network-gbps"), help: "Network of one GPU, in gigabits a second.")
-    var network = 200.0
-
-    @Option(help: "table, json, yaml (the deployment file), svg or html.")
-    var format = "table"
-    @Option(help: ArgumentHelp("Write the deployment file here.", valueName: "file"))
-    var deployment: String?
-    @Option(help: ArgumentHelp("Write a picture here: .svg or .html.", valueName: "file"))
-    var plot: String?
+    @Option(help: "US dollars for a GPU and hour. Default: a rough rental price.") var price: Double?
+    @Option(name: .customLong("network-gbps"), help: "Network of one GPU, in gigabits a second.") var network = 200.0
+    @Option(
+        help: ArgumentHelp(
+            "Of these, yaml is the deployment file. (default: table)", valueName: "table|json|yaml|svg|html"),
+        transform: choice)
+    var format = PlanReport.Format.table
+    @Option(help: ArgumentHelp("Write the deployment file here.", valueName: "file")) var deployment: String?
+    @Option(help: ArgumentHelp("Write a picture here: .svg or .html.", valueName: "file")) var plot: String?
 
     func run() async throws {
-        guard ["table", "json", "yaml", "svg", "html"].contains(format) else {
-            throw CommandError("--format: expected table, json, yaml, svg or html, got \"\(format)\"")
-        }
         var question = PlanQuestion(engine: engine.description(gpu: gpu ?? ""))
         question.gpus = gpus
         question.gpusPerHost = gpusPerHost
@@ -79,16 +63,8 @@ struct PlanCommand: AsyncParsableCommand {
         question.network = network / 8
         let result = PlanSearch(try question.request()).run()
         if let deployment, let yaml = PlanDeployment.yaml(result) { try HostFiles.write(yaml, to: deployment) }
-        if let plot {
-            try HostFiles.write(plot.hasSuffix(".svg") ? PlanPlot.svg(result) : PlanPlot.html(result), to: plot)
-        }
-        switch format {
-        case "json": Terminal.write(PlanReport.json(result))
-        case "yaml": Terminal.write(PlanDeployment.yaml(result) ?? "")
-        case "svg": Terminal.write(PlanPlot.svg(result))
-        case "html": Terminal.write(PlanPlot.html(result))
-        default: Terminal.write(PlanReport.text(result))
-        }
+        if let plot { try HostFiles.write(PlanReport.text(result, plot.hasSuffix(".svg") ? .svg : .html), to: plot) }
+        Terminal.write(PlanReport.text(result, format))
         if result.best == nil { throw ExitCode(1) }
     }
 }

@@ -27,31 +27,17 @@ struct PredictCommand: ParsableCommand {
                 --rate 1 --prefill 1 --decode 1 --handoff lmcache
             """)
 
-    @OptionGroup(title: "ENGINE OPTIONS")
-    var engine: EngineOptions
-    @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …")
-    var gpu: String
-
-    @OptionGroup(title: "LOAD OPTIONS")
-    var load: LoadOptions
-
-    @Option(name: .customLong("prefill-tokens"), help: "Length of one prompt.")
-    var prefillTokens: Int?
-    @Option(name: .customLong("decode-batch"), help: "Requests that run at once.")
-    var decodeBatch: Int?
-    @Option(name: .customLong("context-tokens"), help: "KV tokens of each of them.")
-    var contextTokens: Int?
-
-    @Option(help: "Prefill engines; 0 for engines that do both.")
-    var prefill = 1
-    @Option(help: "Decode engines.")
-    var decode = 1
-    @Option(help: "Requests to simulate.")
-    var requests = 2000
-    @Flag(name: .customLong("kv-capacity"), help: "Tokens of KV cache.")
-    var kvCapacity = false
-    @Flag(help: "Print JSON.")
-    var json = false
+    @OptionGroup(title: "ENGINE OPTIONS") var engine: EngineOptions
+    @Option(help: "The GPU: H100, H200, A100-80GB, L40S, …") var gpu: String
+    @OptionGroup(title: "LOAD OPTIONS") var load: LoadOptions
+    @Option(help: "Length of one prompt.") var prefillTokens: Int?
+    @Option(help: "Requests that run at once.") var decodeBatch: Int?
+    @Option(help: "KV tokens of each of them.") var contextTokens: Int?
+    @Option(help: "Prefill engines; 0 for engines that do both.") var prefill = 1
+    @Option(help: "Decode engines.") var decode = 1
+    @Option(help: "Requests to simulate.") var requests = 2000
+    @Flag(help: "Tokens of KV cache.") var kvCapacity = false
+    @Flag(help: "Print JSON.") var json = false
 
     func run() throws {
         var question = PredictionQuestion(engine: engine.description(gpu: gpu))

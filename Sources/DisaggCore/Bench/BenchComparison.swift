@@ -41,7 +41,8 @@ package struct BenchComparison: Sendable {
     package init(_ first: String, _ second: String) throws(CommandError) {
         var views: [JSONView] = []
         for path in [first, second] {
-            guard let view = try? JSONView(parsing: BenchFile.read(path)) else {
+            let bytes = try BenchFile.read(path)
+            guard let view = try? JSONView(parsing: bytes) else {
                 throw CommandError("\(path) is no JSON; --compare takes two files that --format json wrote")
             }
             guard view["requests_per_second"] != nil, view["settings"] != nil else {

@@ -51,7 +51,7 @@ package struct Calibrator: Sendable {
             let tokens = counted(measurement, or: length)
             file.rows += CalibrationRow.rows(
                 name: "\(mode)_prefill_isl\(tokens)", count: measurement.tally.succeeded, firstToken: time / 1e6,
-                betweenTokens: nil)
+                betweenTokens: measurement.tally.itl.percentile(50).map { Double($0) / 1e6 })
         }
         for batch in batches {
             progress("\(batch) answers at once")

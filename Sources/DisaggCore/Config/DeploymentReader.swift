@@ -8,7 +8,8 @@ package struct DeploymentReader {
     package static let groupKeys =
         [
             "replicas", "tensorParallel", "pipelineParallel", "host", "port", "urls", "receiverHost", "initPort",
-            "allocPort", "receiverPorts", "sideChannelPort", "gpus", "extraArgs", "env",
+            "allocPort", "receiverPorts", "sideChannelPort", "gpus", "cpuBinding",
+            "extraArgs", "env",
         ] + HandoffSections.groupKeys
     package static let proxyKeys = [
         "listen", "notify", "threads", "maxBody", "maxHead", "requestReadTimeout", "connectTimeout", "prefillTimeout",
@@ -99,6 +100,7 @@ package struct DeploymentReader {
                 for element in reader.elements(of: node, at: path) ?? [] {
                     reader.integer(element.node, at: element.path, in: 0...1023).map { group.gpus.append($0) }
                 }
+            case "cpuBinding": reader.bool(node, at: path).map { group.bindsProcessors = $0 }
             case "extraArgs":
                 for element in reader.elements(of: node, at: path) ?? [] {
                     reader.string(element.node, at: element.path, emptyAllowed: true).map {

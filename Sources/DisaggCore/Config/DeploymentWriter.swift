@@ -58,6 +58,7 @@ package enum DeploymentWriter {
         if let port = group.sideChannelPort { lines.append("  sideChannelPort: \(port)") }
         lines += HandoffSections.yaml(group.transfer)
         if !group.gpus.isEmpty { lines.append("  gpus: \(YAMLText.list(group.gpus.map(String.init)))") }
+        if !group.bindsProcessors { lines.append("  cpuBinding: false") }
         if !group.extraArguments.isEmpty {
             lines.append("  extraArgs:")
             lines += group.extraArguments.map { "    - \(YAMLText.quoted($0))" }

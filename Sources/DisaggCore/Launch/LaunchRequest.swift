@@ -79,6 +79,7 @@ package struct LaunchRequest: Sendable, Hashable {
     ///   - note: called with lines for the user.
     package func plan(dryRun: Bool, note: (String) -> Void) async throws(CommandError) -> LaunchPlan {
         var deployment = try deployment()
+        var host: GPUHost?
         guard deployment.proxy.listen.port != 0, deployment.handoff != .lmcache || deployment.proxy.notify.port != 0
         else {
             throw CommandError("\(source): the proxy's ports must be fixed to start a deployment, not 0")
@@ -95,7 +96,7 @@ package struct LaunchRequest: Sendable, Hashable {
                         : "nvidia-smi finds no GPU: starting simulated engines (--engine vllm insists on vLLM)")
             }
             if deployment.engine != .simulated {
-                let host = gpus > 0 ? try? await GPUInventory.host(path: searchPath) : nil
+                host = gpus > 0 ? try? await GPUInventory.host(path: searchPath) : nil
                 deployment = try assignGPUs(deployment, present: gpus > 0 ? gpus : nil, host: host)
             }
         }
@@ -117,7 +118,9 @@ package struct LaunchRequest: Sendable, Hashable {
             throw CommandError(
                 "the proxy is not at \(places.proxy): build it with `swift build --product disagg-proxy`")
         }
-        return LaunchPlan(deployment, places: places)
+        var plan = LaunchPlan(deployment, places: places)
+        if let binding = host.flatMap({ ProcessorBinding($0, path: searchPath) }) { plan.bindProcessors(binding) }
+        return plan
     }
 
     private func assignGPUs(

@@ -137,6 +137,8 @@ public struct EngineGroup: Sendable, Hashable {
     public var transfer = KVTransferSettings()
     /// GPU indices for this group's engines, in replica then rank order; the launcher counts from 0 where empty.
     public var gpus: [Int] = []
+    /// Whether the launcher keeps an engine on the CPUs beside its GPUs.
+    public var bindsProcessors = true
     /// Arguments appended to each engine's command.
     public var extraArguments: [String] = []
     /// Environment added to each engine.

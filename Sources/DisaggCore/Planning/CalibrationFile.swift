@@ -1,6 +1,6 @@
 /// Measurements of one machine, as a JSON file holds them.
 ///
-/// `{"source", "gpu", "model", "tensorParallel", "engine", "rows": [{"name", "n", "ttft_mean", "tpot_mean",
+/// `{"source", "gpu", "model", "tensorParallel", "engine", "rows": [{"name", "n", "ttft_mean", "itl_p50",
 /// "itl_late"}]}`, times in ms. `name` says what was measured: `eager_prefill_isl1024`, `graph_decode_c16_isl512`. Other members are ignored, so
 /// that a file can keep all that a benchmark printed.
 public struct CalibrationFile: Sendable, Hashable {
@@ -29,7 +29,9 @@ public struct CalibrationFile: Sendable, Hashable {
         do {
             json = try JSONView(parsing: text)
         } catch {
-            throw CommandError("\(name): not JSON: \(error.reason) at byte \(error.offset)")
+            throw CommandError(
+                "\(name): not JSON: \(error.reason) at byte \(error.offset); "
+                    + "disagg-launch calibrate writes calibrations")
         }
         guard let rows = json["rows"], rows.kind == .array else {
             throw CommandError("\(name): no list \"rows\"; disagg-launch calibrate writes such files")
@@ -43,8 +45,7 @@ public struct CalibrationFile: Sendable, Hashable {
             guard let rowName = row["name"]?.string else { continue }
             self.rows += CalibrationRow.rows(
                 name: rowName, count: row["n"]?.int ?? 1, firstToken: row["ttft_mean"]?.double,
-                betweenTokens: row["itl_late"]?.double ?? row["itl_p50"]?.double,
-                nextTokens: row["tpot_mean"]?.double)
+                betweenTokens: row["itl_late"]?.double ?? row["itl_p50"]?.double)
         }
         guard !self.rows.isEmpty else {
             throw CommandError(
@@ -65,7 +66,7 @@ public struct CalibrationFile: Sendable, Hashable {
             var line = "  {\"name\": \(JSONString.encode(row.name)), \"n\": \(row.count), "
             line += "\"\(key)\": \(DecimalText.fixed(row.milliseconds, 3))"
             for (suffix, key) in [
-                (CalibrationRow.firstTokenSuffix, "ttft_mean"), (CalibrationRow.nextTokensSuffix, "tpot_mean"),
+                (CalibrationRow.firstTokenSuffix, "ttft_mean"), (CalibrationRow.nextTokensSuffix, "itl_p50"),
             ] {
                 guard let derived = rows.first(where: { $0.name == row.name + suffix }) else { continue }
                 line += ", \"\(key)\": \(DecimalText.fixed(derived.milliseconds, 3))"

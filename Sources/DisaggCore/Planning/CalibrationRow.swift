@@ -37,12 +37,12 @@ public struct CalibrationRow: Sendable, Hashable {
     var spread: Double {
         switch kind {
         case .prompt(let tokens):
-            if count < 2 { return isEager ? 0.25 : 0.15 }
+            if count < 2 { return 0.15 }
             if tokens >= 2_048 { return 0.03 }
-            return isEager ? 0.10 : 0.06
+            return isEager ? 0.13 : 0.06
         case .decode(let batch, _):
             if !isEager { return 0.03 }
-            return batch < 4 ? 0.18 : 0.06
+            return batch < 4 ? 0.12 : 0.06
         }
     }
 
@@ -67,10 +67,10 @@ public struct CalibrationRow: Sendable, Hashable {
     /// tokens are timed, about 84 of the 96 answered ones. The tokens after an eager prompt's first one tell what a
     /// step of one request takes.
     ///
-    /// - Parameter nextTokens: mean time between the tokens that follow a prompt's first one, in ms.
+    /// - Parameter betweenTokens: median time between tokens, in ms. A mean would hold the first gap, which a late first
+    ///   token shortens.
     static func rows(
-        name: String, count: Int, firstToken: Double?, betweenTokens: Double?, nextTokens: Double? = nil,
-        answered: Int = 96
+        name: String, count: Int, firstToken: Double?, betweenTokens: Double?, answered: Int = 96
     ) -> [CalibrationRow] {
         let parts = name.split(separator: "_").map(String.init)
         guard parts.count >= 3, let isEager = ["eager": true, "graph": false][parts[0]] else { return [] }
@@ -91,7 +91,7 @@ public struct CalibrationRow: Sendable, Hashable {
                 CalibrationRow(
                     name: name, kind: .prompt(tokens: tokens), isEager: isEager, milliseconds: time, count: count)
             ]
-            if isEager, tokens <= longestWithNextTokens, let next = isTime(nextTokens) {
+            if isEager, tokens <= longestWithNextTokens, let next = isTime(betweenTokens) {
                 rows.append(
                     .init(
                         name: name + nextTokensSuffix, kind: .decode(batch: 1, context: tokens), isEager: true,

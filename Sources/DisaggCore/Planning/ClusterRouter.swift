@@ -10,6 +10,8 @@ package final class ClusterRouter {
     package struct Settings: Sendable, Hashable {
         /// The deployment file's section `routing`: policies, their tunables, limits, topology groups.
         package var routing = RoutingSettings()
+        /// The section `admission`: how many requests wait where no engine has room, and for how long.
+        package var admission = AdmissionSettings()
         /// KV chunks that may be on their way to one decoder, or wait there to be used; nil where nothing bounds them.
         package var decodeChunks: Int?
         /// Tokens of a KV chunk.
@@ -22,6 +24,7 @@ package final class ClusterRouter {
         /// What a deployment's proxy is told.
         package init(_ deployment: Deployment) {
             routing = deployment.routing
+            admission = deployment.admission
             decodeChunks = deployment.decodeChunks
             chunkTokens = max(1, deployment.lmcache.chunkSize)
         }
@@ -43,7 +46,7 @@ package final class ClusterRouter {
         fileprivate var began: Double?
     }
 
-    private let settings: Settings
+    let settings: Settings
     private let pool: BackendPool
     private let prefills: [BackendMeter]
     private let decodes: [BackendMeter]

@@ -11,14 +11,16 @@ final class ClusterRun<Timing: StepTiming> {
     /// Requests that were sent, by when an engine can schedule them: a request's own time is over.
     private var sent = EventHeap<Double>()
     private let requestMilliseconds: (Int) -> Double
-    /// Requests that wait in the proxy until an engine has room.
+    /// Requests that wait in the proxy until an engine has room, and how long each does, in ms.
     private var waiting: [Int] = []
+    private let patience: Double
     private var firstWaiting = 0
 
     /// Engines that do both.
     init(_ requests: [WorkloadRequest], engines: ClusterSimulation<Timing>.Part, router: ClusterRouter) {
         self.requests = requests
         self.router = router
+        patience = Double(router.settings.admission.queueTimeout.nanoseconds) / 1e6
         choices = Array(repeating: nil, count: requests.count)
         result = SimulationResult(count: requests.count)
         requestMilliseconds = { engines.timing.requestMilliseconds(promptTokens: $0) }
@@ -41,6 +43,7 @@ final class ClusterRun<Timing: StepTiming> {
     ) {
         self.requests = requests
         self.router = router
+        patience = Double(router.settings.admission.queueTimeout.nanoseconds) / 1e6
         choices = Array(repeating: nil, count: requests.count)
         result = SimulationResult(count: requests.count)
         requestMilliseconds = { prefill.timing.requestMilliseconds(promptTokens: $0) }
@@ -69,7 +72,12 @@ final class ClusterRun<Timing: StepTiming> {
             if router.isScrapeDue(at: request.arrival) {
                 router.scrape(prefill: prefills.map(\.load), decode: decodes.map(\.load), at: request.arrival)
             }
-            if firstWaiting < waiting.count || !send(index, at: request.arrival) { waiting.append(index) }
+            guard firstWaiting < waiting.count || !send(index, at: request.arrival) else { continue }
+            if waiting.count - firstWaiting < router.settings.admission.queue {
+                waiting.append(index)
+            } else {
+                result.refused[index] = true
+            }
         }
         advance(to: .infinity)
         result.prefillBusy = prefills.map(\.busy)
@@ -125,9 +133,19 @@ final class ClusterRun<Timing: StepTiming> {
             let next = nextEvent
             guard next < time else { break }
             runEngines(before: next.nextUp)
+            refuseWaiting(since: next - patience)
             while firstWaiting < waiting.count, send(waiting[firstWaiting], at: next) { firstWaiting += 1 }
         }
         runEngines(before: time)
+        refuseWaiting(since: time - patience)
+    }
+
+    /// Answers 429 to those who have waited since `time` or longer. Who came first has waited longest.
+    private func refuseWaiting(since time: Double) {
+        while firstWaiting < waiting.count, requests[waiting[firstWaiting]].arrival <= time {
+            result.refused[waiting[firstWaiting]] = true
+            firstWaiting += 1
+        }
     }
 
     private var nextEvent: Double {

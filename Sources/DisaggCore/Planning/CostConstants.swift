@@ -23,6 +23,10 @@ public struct CostConstants: Sendable, Hashable {
     public var stepMilliseconds = 1.1
     /// What the host takes to launch one layer without CUDA graphs, in µs.
     public var launchMicroseconds = 276.0
+    /// By what share of it a launch takes longer for one running request alone; n requests share it. Hosts that have
+    /// little to do between two tokens launch slower: median gaps of 21.0, 14.4, 19.7 and 21.6 ms with one request on
+    /// the H200 of the shipped calibration, 15.2 ms with sixteen.
+    public var idleLaunchShare = 0.08
     /// What the engine's loop takes for one running request in a step whose kernels the host launches, in µs.
     public var runningMicroseconds = 15.0
     /// What the API server takes to hand out one token, in µs; it does so beside the next step.
@@ -58,7 +62,8 @@ public struct CostConstants: Sendable, Hashable {
 
     /// The constants that a calibration may change, and by how much they vary between machines.
     enum Parameter: Int, CaseIterable, Sendable {
-        case matrix, float8, weight, attention, kv, allReduce, layer, step, launch, running, token, promptLaunch
+        case matrix, float8, weight, attention, kv, allReduce, layer, step, launch, idleLaunch, running, token,
+            promptLaunch
         case uncaptured, request, prompt
 
         /// Standard deviation of its logarithm: narrow for what silicon decides, wide for what the host decides.
@@ -70,6 +75,7 @@ public struct CostConstants: Sendable, Hashable {
             case .request: 0.3
             case .launch, .token, .layer, .step, .allReduce: 0.5
             case .running, .prompt, .uncaptured: 0.7
+            case .idleLaunch: 1
             }
         }
     }
@@ -86,6 +92,7 @@ public struct CostConstants: Sendable, Hashable {
             case .layer: layerMicroseconds
             case .step: stepMilliseconds
             case .launch: launchMicroseconds
+            case .idleLaunch: idleLaunchShare
             case .running: runningMicroseconds
             case .token: tokenMicroseconds
             case .promptLaunch: promptLaunchFactor
@@ -105,6 +112,7 @@ public struct CostConstants: Sendable, Hashable {
             case .layer: layerMicroseconds = newValue
             case .step: stepMilliseconds = newValue
             case .launch: launchMicroseconds = newValue
+            case .idleLaunch: idleLaunchShare = newValue
             case .running: runningMicroseconds = newValue
             case .token: tokenMicroseconds = newValue
             case .promptLaunch: promptLaunchFactor = newValue

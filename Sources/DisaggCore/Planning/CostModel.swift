@@ -122,9 +122,10 @@ public struct CostModel: StepTiming {
         if running > 0 { gpu += kvPerToken * Double(contextTokens) + kvFloor }
         var loop = gpu
         if launch > 0 {
-            let host =
-                launch * (prompts > 0 ? constants.promptLaunchFactor : 1) + n * constants.runningMicroseconds / 1e3
-            loop = Self.smoothMaximum8(gpu, host)
+            let launches =
+                (prompts > 0 ? constants.promptLaunchFactor : 1) + (running > 0 ? constants.idleLaunchShare / n : 0)
+            // The GPU works while the host launches what follows: hardly anything adds up where both are alike.
+            loop = Self.smoothMaximum16(gpu, launch * launches + n * constants.runningMicroseconds / 1e3)
         }
         return Self.smoothMaximum4(loop, n * constants.tokenMicroseconds / 1e3)
     }
@@ -156,10 +157,10 @@ public struct CostModel: StepTiming {
         return (a2 * a2 + b2 * b2).squareRoot().squareRoot()
     }
 
-    private static func smoothMaximum8(_ a: Double, _ b: Double) -> Double {
+    private static func smoothMaximum16(_ a: Double, _ b: Double) -> Double {
         let (a2, b2) = (a * a, b * b)
         let (a4, b4) = (a2 * a2, b2 * b2)
-        return (a4 * a4 + b4 * b4).squareRoot().squareRoot().squareRoot()
+        return smoothMaximum4(a4, b4).squareRoot().squareRoot()
     }
 }
 

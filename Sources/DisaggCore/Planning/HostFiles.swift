@@ -31,6 +31,16 @@ package enum HostFiles {
         return try GPUHost(name: parts[0], devices: devices, topology: topology)
     }
 
+    /// Finds out whether ``write(_:to:)`` will be able to write a file; leaves what is there.
+    ///
+    /// - Throws: ``CommandError`` where it will not.
+    package static func checkWritable(_ path: String) throws(CommandError) {
+        let folder = path.lastIndex(of: "/").map { path[...$0] } ?? "."
+        guard access(path, W_OK) == 0 || errno == ENOENT && access(String(folder), W_OK | X_OK) == 0 else {
+            throw CommandError("\(path) cannot be written: \(String(cString: strerror(errno)))")
+        }
+    }
+
     /// Writes a file, in place of what was there.
     ///
     /// - Throws: ``CommandError`` where it cannot be written.

@@ -1,5 +1,19 @@
 /// A plan as a table for people or as JSON.
 package enum PlanReport {
+    /// Forms of a plan; `yaml` is the deployment file, empty where nothing keeps the objectives.
+    package enum Format: String, CaseIterable, Sendable { case table, json, yaml, svg, html }
+
+    /// The plan in one form.
+    package static func text(_ result: PlanResult, _ format: Format) -> String {
+        switch format {
+        case .table: text(result)
+        case .json: json(result)
+        case .yaml: PlanDeployment.yaml(result) ?? ""
+        case .svg: PlanPlot.svg(result)
+        case .html: PlanPlot.html(result)
+        }
+    }
+
     /// The table, and the explanation in words.
     package static func text(_ result: PlanResult) -> String {
         let request = result.request
@@ -42,7 +56,7 @@ package enum PlanReport {
         return row([
             index == 0 ? ">" : " ", candidate.layout.name, "\(candidate.layout.gpus)",
             PlanExplanation.number(candidate.goodput), PlanExplanation.number(candidate.goodputPerGPU),
-            pair(report?.ttft), pair(report?.tpot), report.map { DecimalText.fixed($0.tokensPerSecond, 0) } ?? "-",
+            pair(report?.ttft), pair(report?.tpot), DecimalText.fixed(result.tokensPerSecond(candidate), 0),
         ])
     }
 
@@ -90,8 +104,8 @@ package enum PlanReport {
             ("gpus", "\(request.gpus)"), ("handoff", PlanJSON.string(request.handoff.rawValue)),
             ("objectives", objectivesJSON(request)),
             ("rate", request.isRateGiven ? PlanJSON.number(request.workload.rate) : "null"),
-            ("best", result.best.map(candidate) ?? "null"),
-            ("candidates", PlanJSON.list(result.candidates.map(candidate))),
+            ("best", result.best.map { candidate($0, result) } ?? "null"),
+            ("candidates", PlanJSON.list(result.candidates.map { candidate($0, result) })),
             ("disaggregate", disaggregate(result)),
             ("goodputWithOneMoreGPU", result.goodputWithOneMore.map { PlanJSON.number($0) } ?? "null"),
             ("dollarsPerMillionOutputTokens", result.dollarsPerMillionTokens.map { PlanJSON.number($0, 4) } ?? "null"),
@@ -141,7 +155,7 @@ package enum PlanReport {
         ])
     }
 
-    private static func candidate(_ candidate: PlanCandidate) -> String {
+    private static func candidate(_ candidate: PlanCandidate, _ result: PlanResult) -> String {
         func distribution(_ values: SimulationReport.Distribution?) -> String {
             guard let values else { return "null" }
             return PlanJSON.object([
@@ -156,7 +170,7 @@ package enum PlanReport {
             ("goodputPerGPU", PlanJSON.number(candidate.goodputPerGPU, 4)),
             ("ttftMilliseconds", distribution(candidate.report?.ttft)),
             ("tpotMilliseconds", distribution(candidate.report?.tpot)),
-            ("outputTokensPerSecond", candidate.report.map { PlanJSON.number($0.tokensPerSecond, 1) } ?? "null"),
+            ("outputTokensPerSecond", PlanJSON.number(result.tokensPerSecond(candidate), 1)),
         ])
     }
 }

@@ -27,11 +27,16 @@ public struct PlanResult: Sendable {
     /// Layouts that were looked at.
     public var considered: Int
 
+    /// Output tokens a second of a layout at the needed rate, or at the highest that it sustains.
+    public func tokensPerSecond(_ candidate: PlanCandidate) -> Double {
+        let rate = request.isRateGiven ? min(candidate.goodput, request.workload.rate) : candidate.goodput
+        return rate * request.workload.output.mean
+    }
+
     /// US dollars for a million output tokens at the best layout's rate; nil without one.
     public var dollarsPerMillionTokens: Double? {
         guard let best else { return nil }
-        let rate = request.isRateGiven ? min(best.goodput, request.workload.rate) : best.goodput
-        let tokens = rate * request.workload.output.mean
+        let tokens = tokensPerSecond(best)
         guard tokens > 0 else { return nil }
         return Double(best.layout.gpus) * request.dollarsPerHour / 3_600 / tokens * 1e6
     }

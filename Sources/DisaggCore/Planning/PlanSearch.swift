@@ -197,8 +197,8 @@ package struct PlanSearch: Sendable {
             var larger = first
             larger.layout.prefill?.count += prefills
             larger.layout.decode.count += decodes
-            if first.layout.prefill == nil, decodes == 0 { continue }
-            if larger.layout.gpus <= request.gpus { result.append(larger) }
+            let isKnown = result.contains { $0.layout == larger.layout }
+            if !isKnown, larger.layout.gpus <= request.gpus { result.append(larger) }
         }
         return result
     }
@@ -258,8 +258,10 @@ package struct PlanSearch: Sendable {
         let report = SimulationReport(result, requests: requests, objectives: request.objectives, skipping: 0.15)
         let arrivals = (requests.last?.arrival ?? 0) - (requests.first?.arrival ?? 0)
         let tail = (result.end.max() ?? 0) - (requests.last?.arrival ?? 0)
-        // What is still waiting when the last request has come shows that requests come too fast.
-        return (report, tail > 0.5 * arrivals + 3 * report.tpot.p50 * steps + 10 * report.ttft.p50)
+        // Refused requests, and what is still waiting when the last one has come, show that requests come too fast.
+        return (
+            report, report.refused > 0 || tail > 0.5 * arrivals + 3 * report.tpot.p50 * steps + 10 * report.ttft.p50
+        )
     }
 
     private func model(_ part: PlanLayout.Part, isApart: Bool) -> CostModel {

@@ -56,6 +56,7 @@ package enum PredictionReport {
             ("ttftMilliseconds", distribution(report.ttft, answer.ttft)),
             ("tpotMilliseconds", distribution(report.tpot, answer.tpot)),
             ("goodput", PlanJSON.number(report.goodput)), ("attained", PlanJSON.number(report.attained, 4)),
+            ("refused", "\(report.refused)"),
             ("outputTokensPerSecond", PlanJSON.number(report.tokensPerSecond, 1)),
             ("prefillUtilization", report.prefillUtilization.map { PlanJSON.number($0, 4) } ?? "null"),
             ("decodeUtilization", PlanJSON.number(report.decodeUtilization, 4)),
@@ -88,6 +89,9 @@ package enum PredictionReport {
             text += "  "
         }
         text += "decode engines \(DecimalText.fixed(100 * report.decodeUtilization, 0)) % of the time\n"
+        if report.refused > 0 {
+            text += "  \(report.refused) requests are answered 429: they wait too long in the proxy\n"
+        }
         if answer.isOverloaded {
             text += "  overloaded: requests come faster than they are served; latencies grow without end\n"
         }

@@ -36,11 +36,13 @@ public struct SimulationReport: Sendable, Hashable {
     public var tpot: Distribution
     /// Requests a second that met every objective.
     public var goodput: Double
-    /// Share of requests that met every objective, 0...1.
+    /// Share of requests that met every objective, 0...1; those refused did not.
     public var attained: Double
-    /// Requests a second from the first arrival to the last end.
+    /// Requests that the proxy answered 429; no latency counts them.
+    public var refused: Int
+    /// Requests served a second from the first arrival to the last end.
     public var throughput: Double
-    /// Output tokens a second.
+    /// Output tokens a second from the first arrival to the last end.
     public var tokensPerSecond: Double
     /// Share of the time that the busiest prefill engine worked; nil where there is none.
     public var prefillUtilization: Double?
@@ -61,7 +63,7 @@ public struct SimulationReport: Sendable, Hashable {
         var met = 0
         var tokens = 0
         var residence = 0.0
-        for index in first..<requests.count {
+        for index in first..<requests.count where !result.refused[index] {
             let request = requests[index]
             let ttft = result.firstToken[index] - request.arrival
             ttfts.append(ttft)
@@ -81,7 +83,8 @@ public struct SimulationReport: Sendable, Hashable {
         let arrivals = max(1e-9, (requests.last?.arrival ?? 0) - start)
         let span = max(1e-9, (result.end.max() ?? 0) - start)
         attained = Double(met) / Double(counted)
-        throughput = Double(counted) / span * 1e3
+        refused = requests.count - first - ttfts.count
+        throughput = Double(ttfts.count) / span * 1e3
         // Over the time in which requests came: the tail in which the last ones finish would count against long answers.
         let offered = counted > 1 ? Double(counted - 1) / arrivals * 1e3 : throughput
         goodput = attained * min(offered, max(throughput, offered * Self.keptShare(result, arrivals: arrivals)))

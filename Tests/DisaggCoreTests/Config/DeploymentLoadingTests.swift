@@ -192,6 +192,7 @@ struct DeploymentLoadingTests {
           receiverHost: 10.0.0.1
           sideChannelPort: 5700
           gpus: [3, 2, 1, 0]
+          cpuBinding: false
           extraArgs: ["--max-model-len", "32768"]
           env: {NCCL_DEBUG: INFO, N: 1}
         decode:
@@ -247,6 +248,7 @@ struct DeploymentLoadingTests {
         deployment.prefill.receiverHost = "10.0.0.1"
         deployment.prefill.sideChannelPort = 5700
         deployment.prefill.gpus = [3, 2, 1, 0]
+        deployment.prefill.bindsProcessors = false
         deployment.prefill.extraArguments = ["--max-model-len", "32768"]
         deployment.prefill.environment = ["NCCL_DEBUG": "INFO", "N": "1"]
         deployment.decode.tensorParallel = 2

@@ -54,6 +54,33 @@ struct LaunchCommandTests {
             (["preset", "x"], "there is no preset"), (["frobnicate"], "frobnicate"),
             (["up"], "Missing expected argument"),
             (["up", "1p1d", "--port-offset", "60000"], "above 65535"),
+            (["up", "1p1d", "--speed", "-1"], "'--speed <speed>': expected 0.0...1000000.0, got \"-1\""),
+            (["up", "1p1d", "--max-restarts", "-1"], "expected 0...1000, got \"-1\""),
+            (["simulate", "--speed", "-0.5"], "expected 0.0...1000000.0, got \"-0.5\""),
+            (["simulate", "--port", "-1"], "'--port <port>': expected 0...65535, got \"-1\""),
+            (["bench", "http://h", "--rate", "-1"], "--rate: expected requests a second above 0"),
+            (["bench", "http://h", "--rate", "-inf"], "--rate: expected requests a second above 0"),
+            (["bench", "http://h", "--concurrency", "-3"], "--concurrency: expected 1...1000000, got -3"),
+            (["bench", "http://h", "--input-tokens", "-5"], "--input-tokens: expected"),
+            (
+                ["bench", "http://h", "--input-tokens", "4.5"],
+                "'--input-tokens <input-tokens>': expected a whole number"
+            ),
+            (["bench", "http://h", "--burstiness", "abc"], "'--burstiness <b>': expected a number"),
+            (["bench", "http://h", "--seed", "-1"], "'--seed <seed>': expected a number of 0 or more"),
+            (["bench", "--compare", "/no/a.json", "/no/b.json"], "cannot read /no/a.json: No such file"),
+            (["plan", "--model", "Qwen/Qwen3-8B", "--gpu", "H100", "--gpus", "-2"], "--gpus: expected 1...4096 GPUs"),
+            (["plan", "--model", "Qwen/Qwen3-8B", "--format", "xml"], "expected table, json, yaml, svg or html"),
+            (
+                ["predict", "--model", "Qwen/Qwen3-8B", "--gpu", "H100", "--prefill-tokens", "-1"],
+                "--prefill-tokens: expected 1...10000000, got -1"
+            ),
+            (
+                ["predict", "--model", "Qwen/Qwen3-8B", "--gpu", "H100", "--isl", "9", "--osl", "9", "--rate", "-1"],
+                "--rate: expected requests a second above 0"
+            ),
+            (["calibrate", "http://h", "--gpu", "H100", "--tensor-parallel", "-1"], "expected 1...64, got \"-1\""),
+            (["calibrate", "http://h", "--gpu", "H100", "--output", "/no/x.json"], "/no/x.json cannot be written"),
         ])
     func badInput(arguments: [String], expected: String) async throws {
         let scene = try LaunchScene()

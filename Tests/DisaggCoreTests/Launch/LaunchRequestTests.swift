@@ -1,4 +1,3 @@
-import Glibc
 import Synchronization
 import Testing
 
@@ -8,11 +7,7 @@ import Testing
 struct LaunchRequestTests {
     /// A directory with programs that print the given text.
     private func programs(_ scene: LaunchScene, _ scripts: [String: String]) throws -> String {
-        for (name, script) in scripts {
-            let path = "\(scene.directory)/\(name)"
-            try RunDirectory.write(.init(path: path, contents: "#!/bin/sh\n\(script)\n"))
-            #expect(chmod(path, 0o755) == 0)
-        }
+        for (name, script) in scripts { try scene.program(name, script) }
         return scene.directory
     }
 

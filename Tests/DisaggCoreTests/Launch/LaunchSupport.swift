@@ -30,6 +30,13 @@ final class LaunchScene: Sendable {
             where: ExecutableSearch.isExecutable)
     }()
 
+    /// Writes a shell script that can be run into the directory.
+    func program(_ name: String, _ script: String) throws {
+        let path = "\(directory)/\(name)"
+        try RunDirectory.write(.init(path: path, contents: "#!/bin/sh\n\(script)\n"))
+        #expect(chmod(path, 0o755) == 0)
+    }
+
     var events: [String] {
         (ProcFile.text(directory + "/events") ?? "").split(separator: "\n").map(String.init)
     }

@@ -8,20 +8,47 @@ import Testing
         #expect(counted.count == 14)
         let mean = counted.reduce(0) { $0 + abs($1.fitError) } / Double(counted.count)
         #expect(mean < 0.06, "mean error \(mean)")
-        // One row contradicts the others: with one request, eager steps took 21.6 ms; with sixteen, 15.2 ms.
-        for residual in counted where residual.row.name != "eager_decode_c1_isl512" {
-            #expect(abs(residual.fitError) < 0.15, "\(residual.row.name) \(residual.fitError)")
-        }
+        for residual in counted { #expect(abs(residual.fitError) < 0.15, "\(residual.row.name) \(residual.fitError)") }
     }
 
     @Test func rowsThatWereLeftOutAreMetNearlyAsWell() throws {
         let calibration = try #require(ShippedCalibration.h200Llama8B)
-        #expect(calibration.meanLeftOutError < 0.09, "\(calibration.meanLeftOutError)")
-        // Two rows stand alone: the host launched their steps in its slow phase.
-        let slow = ["eager_prefill_isl128", "eager_decode_c1_isl512"]
-        for residual in calibration.residuals
-        where !residual.row.name.hasSuffix(")") && !slow.contains(residual.row.name) {
-            #expect(abs(residual.leftOutError) < 0.15, "\(residual.row.name) \(residual.leftOutError)")
+        #expect(calibration.meanLeftOutError < 0.08, "\(calibration.meanLeftOutError)")
+        for residual in calibration.residuals where !residual.row.name.hasSuffix(")") {
+            // One row stands alone: the host launched its steps in its slow phase.
+            let limit = residual.row.name == "eager_decode_c1_isl512" ? 0.19 : 0.15
+            #expect(abs(residual.leftOutError) < limit, "\(residual.row.name) \(residual.leftOutError)")
+        }
+    }
+
+    /// Between and beyond the measured lengths, batches and contexts: more work never takes less time, nothing jumps, and
+    /// nothing is faster than the data sheet. Only eager steps of one to eight requests may fall, as they were measured to.
+    @Test(arguments: [false, true])
+    func predictionsAreSmoothAndBelowTheRoofline(isEager: Bool) throws {
+        let model = try PlanningFixture.h200(eager: isEager).model
+        let shape = model.setup.shape
+        var last = 0.0
+        for tokens in stride(from: 64, through: 32_768, by: 64) {
+            let time = model.promptMilliseconds(tokens: tokens)
+            #expect(time >= last, "\(tokens)")
+            // A step more than the batch limit takes has to be launched, too.
+            let launched = isEager && tokens % 8_192 == 64 ? 30.0 : 0
+            #expect(tokens == 64 || time < last * 1.1 + 3 + launched, "\(tokens)")
+            last = time
+            let operations = 2 * Double(shape.activeLinearParameters) * Double(tokens)
+            #expect(time > operations / (model.setup.gpu.bfloat16Teraflops * 1e9), "\(tokens)")
+        }
+        for context in [128, 512, 2_048, 8_192, 32_768] {
+            var last = 0.0
+            for batch in 1...512 {
+                let time = model.decodeMilliseconds(batch: batch, context: context)
+                #expect(time >= last || isEager && batch <= 16, "\(batch) × \(context)")
+                #expect(batch == 1 || time <= last * Double(batch) / Double(batch - 1), "\(batch) × \(context)")
+                #expect(time <= model.decodeMilliseconds(batch: batch, context: 2 * context), "\(batch) × \(context)")
+                last = time
+                let bytes = 2 * Double(shape.linearParameters) + Double(batch * context) * 131_072
+                #expect(time > bytes / (model.setup.gpu.memoryGigabytesPerSecond * 1e6), "\(batch) × \(context)")
+            }
         }
     }
 
@@ -45,7 +72,7 @@ import Testing
         }
         let again = Calibration(file, shape: shipped.setup.shape, gpu: shipped.setup.gpu)
         // What is little trusted is drawn to what is usual.
-        for residual in again.residuals { #expect(abs(residual.fitError) < 0.05, "\(residual.row.name)") }
+        for residual in again.residuals { #expect(abs(residual.fitError) < 0.06, "\(residual.row.name)") }
     }
 
     @Test func aFileSurvivesWritingAndReading() throws {

@@ -78,6 +78,38 @@ import Testing
         for index in 1..<20 { #expect(result.firstToken[index] > result.end[index - 1]) }
     }
 
+    /// One request at a time: of twenty at once, one is served and as many wait as the queue holds.
+    @Test(arguments: [0, 5, 19])
+    func aFullQueueRefuses(queue: Int) throws {
+        var proxy = settings(.roundRobin)
+        proxy.routing.decode.maximumInFlight = 1
+        proxy.admission.queue = queue
+        let requests = (0..<20).map { _ in WorkloadRequest(arrival: 0, inputTokens: 500, outputTokens: 20) }
+        let result = try cluster(proxy, decodes: 1).run(requests)
+        #expect(result.refused == (0..<20).map { $0 > queue })
+        for index in 0..<20 { #expect((result.end[index] > 0) == (index <= queue)) }
+        let report = SimulationReport(result, requests: requests, objectives: .init())
+        #expect(report.refused == 19 - queue)
+        #expect(report.attained == Double(queue + 1) / 20)
+        #expect(report.ttft.mean > 0 && report.ttft.maximum < 20 * 1_000)
+    }
+
+    @Test func whoWaitsTooLongIsRefusedAndTheNextIsServed() throws {
+        var proxy = settings(.roundRobin)
+        proxy.routing.decode.maximumInFlight = 1
+        proxy.admission.queueTimeout = .milliseconds(500)
+        // The first answer takes seconds; the second request waits too long for it, the last one comes when it is over.
+        let requests = [
+            WorkloadRequest(arrival: 0, inputTokens: 500, outputTokens: 1_000),
+            WorkloadRequest(arrival: 10, inputTokens: 500, outputTokens: 20),
+            WorkloadRequest(arrival: 60_000, inputTokens: 500, outputTokens: 20),
+        ]
+        let result = try cluster(proxy, decodes: 1).run(requests)
+        #expect(result.refused == [false, true, false])
+        proxy.admission.queueTimeout = .seconds(60)
+        #expect(try cluster(proxy, decodes: 1).run(requests).refused == [false, false, false])
+    }
+
     /// A decoder's buffer has room for one prompt of 1,000 tokens: the next is sent when the first was used.
     @Test func aFullBufferHoldsPrefillsBack() throws {
         let requests = (0..<10).map { WorkloadRequest(arrival: Double($0), inputTokens: 1_000, outputTokens: 20) }
@@ -119,11 +151,12 @@ import Testing
                 routing:
                   prefill: {policy: least-tokens, maxInFlight: 7}
                   decode: {policy: power-of-two}
-                admission: {chunks: 9}
+                admission: {chunks: 9, queue: 3, queueTimeout: 2s}
                 """)
         let settings = ClusterRouter.Settings(deployment)
         #expect(settings.routing == deployment.routing)
         #expect(settings.decodeChunks == 9)
+        #expect(settings.admission.queue == 3 && settings.admission.queueTimeout == .seconds(2))
     }
 
     @Test func aPolicyOnTheCommandLineGoesBeforeTheFile() throws {

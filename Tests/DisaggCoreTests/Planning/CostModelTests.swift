@@ -9,7 +9,10 @@ import Testing
                 model.promptMilliseconds(tokens: $0)
             }
             #expect(zip(prompts, prompts.dropFirst()).allSatisfy { $0 < $1 })
-            let steps = [1, 2, 16, 64, 128, 512].map { model.decodeMilliseconds(batch: $0, context: 2_000) }
+            // A host that waits for one request launches slower.
+            let steps = ((eager ? [] : [1, 2]) + [16, 64, 128, 512]).map {
+                model.decodeMilliseconds(batch: $0, context: 2_000)
+            }
             #expect(zip(steps, steps.dropFirst()).allSatisfy { $0 <= $1 })
         }
     }

@@ -24,6 +24,33 @@ import Testing
         #expect(Set(devices).count == devices.count && devices.count == best.layout.gpus)
     }
 
+    /// The table once showed what a short simulation counted, its tail included: half of what the rate says.
+    @Test func tokensASecondAreRequestsASecondTimesTheirTokens() throws {
+        for rate in [nil, 0.5] {
+            let plan = try result {
+                $0.gpus = 2
+                $0.load.output = "400"
+                $0.load.rate = rate
+            }
+            let view = try JSONView(parsing: PlanReport.json(plan))
+            for candidate in try #require(view["candidates"]).elements {
+                let goodput = try #require(candidate["goodput"]?.double)
+                let tokens = try #require(candidate["outputTokensPerSecond"]?.double)
+                #expect(abs(tokens - min(goodput, rate ?? goodput) * 400) < 1)
+            }
+        }
+    }
+
+    @Test func noLayoutIsListedTwice() throws {
+        let plan = try result {
+            $0.engine.model = "meta-llama/Llama-3.1-70B"
+            $0.gpus = 8
+            $0.load.rate = 3
+        }
+        let layouts = plan.candidates.map(\.layout)
+        #expect(layouts.count > 2 && Set(layouts).count == layouts.count, "\(layouts.map(\.name))")
+    }
+
     @Test func theSameQuestionHasTheSameAnswer() throws {
         let one = PlanReport.json(try result { $0.gpus = 3 })
         #expect(one == PlanReport.json(try result { $0.gpus = 3 }))
