@@ -46,7 +46,9 @@ package struct ProcessorBinding: Sendable {
     static func numbers(_ text: Substring) -> Set<Int>? {
         var numbers: Set<Int> = []
         for part in text.split(separator: ",") {
-            let ends = part.split(separator: "-").map { Int($0.filter { !$0.isWhitespace }) }
+            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
+                Int($0.filter { !$0.isWhitespace })
+            }
             guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0,
                 last >= first,
                 last < 65_536

@@ -23,7 +23,7 @@ struct ProcessorBindingTests {
 
     @Test("an engine is started on the CPUs of its GPUs' socket, the proxy anywhere")
     func bound() throws {
-        var plan = try plan("prefill: {gpus: [0, 3], tensorParallel: 2}\ndecode: {gpus: [5]}")
+        var plan = try plan("handoff: nixl\nprefill: {gpus: [0, 3], tensorParallel: 2}\ndecode: {gpus: [5]}")
         plan.bindProcessors(try binding())
         #expect(try start(plan, "prefill-0").prefix(5) == ["/bin/taskset", "-c", "0-19,40-59", "/v/vllm", "serve"])
         #expect(try start(plan, "decode-0").prefix(4) == ["/bin/taskset", "-c", "20-39,60-79", "/v/vllm"])
@@ -33,7 +33,8 @@ struct ProcessorBindingTests {
 
     @Test("`cpuBinding: false`, GPUs of both sockets, and CPUs that are all there are leave an engine free")
     func unbound() throws {
-        var plan = try plan("prefill: {gpus: [0], cpuBinding: false}\ndecode: {gpus: [3, 4], tensorParallel: 2}")
+        var plan = try plan(
+            "handoff: nixl\nprefill: {gpus: [0], cpuBinding: false}\ndecode: {gpus: [3, 4], tensorParallel: 2}")
         plan.bindProcessors(try binding())
         #expect(try start(plan, "prefill-0").first == "/v/vllm")
         #expect(try start(plan, "decode-0").first == "/v/vllm")
