@@ -118,6 +118,7 @@ struct SimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        OpenFileLimit.raise()
         let engine = SimulatedEngine(configuration: try engineConfiguration())
         let port: Int
         do {

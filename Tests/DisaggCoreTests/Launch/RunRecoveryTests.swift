@@ -144,7 +144,7 @@ struct RunRecoveryTests {
         _ = try await ChildProcess.run(command, mark: "another-run/sleep") { session in
             // While it is being started it has no environment yet, and where there is none, id and start time do decide.
             while case .hidden = ProcessFacts.variable(ProcessSession.markName, of: session.id) {
-                try await Task.sleep(for: .milliseconds(1))
+                usleep(1_000)
             }
             let ticks = ProcessFacts(session.id)?.startTicks ?? 0
             func state(mark: String, ticks: UInt64, boot: String = ProcessFacts.bootID) -> RunState {
