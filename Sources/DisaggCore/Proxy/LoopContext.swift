@@ -318,16 +318,24 @@ final class LoopContext: ClientRequestHandler {
                 return parts
             }
         } catch {
-            let decision = HandoffDecision(handoff: shared.deployment.handoff, reason: .invalidRequest)
-            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: decision.reason.rawValue)
-            let shown = settings.requests.showsDecision ? decision.line : ""
+            var record = self.record(
+                of: request, endpoint: endpoint.rawValue, reason: HandoffReason.invalidRequest.rawValue)
             sink.respond(
-                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n" + shown,
+                status: error.code.statusCode,
+                extraLines: "x-request-id: \(record.requestID)\r\n" + invalidRequestLine,
                 json: endpoint.errorBody(error))
             record.status = error.code.statusCode
             ended(record, sink)
             return nil
         }
+    }
+
+    func refuse(_ error: DisaggError, to sink: ResponseSink) { sink.respond(error, extraLines: invalidRequestLine) }
+
+    /// The decision's line in the answer to what cannot be read; empty where the deployment does not show it.
+    private var invalidRequestLine: String {
+        guard settings.requests.showsDecision else { return "" }
+        return HandoffDecision(handoff: shared.deployment.handoff, reason: .invalidRequest).line
     }
 
     /// Counts a driver in and starts it.

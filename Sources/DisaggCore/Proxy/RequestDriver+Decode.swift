@@ -108,7 +108,7 @@ extension RequestDriver {
     private func refreshFacts() -> Bool {
         guard decodeIsHandedOff, !handoff.neededFacts.isEmpty, !refreshedFacts, let prefill else { return false }
         refreshedFacts = true
-        loop.facts.forget(prefill)
+        prefill.facts = nil
         return true
     }
 

@@ -152,7 +152,7 @@ extension RequestDriver {
 
     func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
         triedPrefill.append(backend)
-        loop.facts.forget(backend)
+        backend.facts = nil
         failure = error
     }
 

@@ -113,9 +113,12 @@ struct ElasticityTests {
         arguments: [HandoffKind.nixl, .plain, .lmcacheMP])
     func role(handoff: HandoffKind) async throws {
         let changes = handoff == .lmcacheMP
+        func engine(_ configuration: inout SimulatedEngineConfiguration) {
+            if changes { configuration.role = .both }
+        }
+        func deployment(_ deployment: inout Deployment) { deployment.lmcache.enginesChangeRoles = changes }
         try await underLoad(
-            Topology(handoff: handoff).sized(2, 2), configure: { if changes { $0.role = .both } },
-            settings: { $0.lmcache.enginesChangeRoles = changes }
+            Topology(handoff: handoff).sized(2, 2), configure: engine, settings: deployment
         ) { admin, load in
             for (id, role) in [("decode-1", "prefill"), ("prefill-0", "decode"), ("decode-1", "decode")] {
                 let changed = try await admin.call(

@@ -90,13 +90,11 @@ struct DashboardTests {
 
     @Test("every panel asks for metrics and labels that a running proxy has, and every metric of a request has a panel")
     func liveSystem() async throws {
-        try await withProxy(
-            Topology(handoff: .lmcache).sized(2, 2),
-            settings: {
-                $0.admission.chunks = 64
-                for role in BackendRole.allCases { $0.routing[role].policy = .pairCost }
-            }
-        ) { harness in
+        func settings(_ deployment: inout Deployment) {
+            deployment.admission.chunks = 64
+            for role in BackendRole.allCases { deployment.routing[role].policy = .pairCost }
+        }
+        try await withProxy(Topology(handoff: .lmcache).sized(2, 2), settings: settings) { harness in
             let load = SteadyLoad(harness, clients: 3)
             // The first engine reports and three streams of a decoder must have come for all numbers to be known.
             var page: [ScrapedSample] = []
