@@ -113,11 +113,7 @@ final class LoopContext {
             guard alone else {
                 return shared.pool.pickPair(in: members, for: facts, constraints, at: now, using: &generator)
             }
-            switch shared.pool.pick(.decode, in: members, for: facts, constraints, at: now, using: &generator) {
-            case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
-            case .full: return .full
-            case .none: return .none
-            }
+            return shared.pool.pickAlone(in: members, for: facts, constraints, at: now, using: &generator)
         }
     }
 
