@@ -51,9 +51,9 @@ package struct GenerationRequest: Sendable {
     static func scan(_ body: ByteBuffer) throws(DisaggError) -> (ByteBuffer, JSONMemberTable) {
         do {
             let table = try JSONMemberTable(scanning: body)
-            guard let stripped = HiddenTransferFields.stripped(MemberReader(body: body, table: table)) else {
-                return (body, table)
-            }
+            guard HiddenTransferFields.mayBe(in: body, table),
+                let stripped = HiddenTransferFields.stripped(MemberReader(body: body, table: table))
+            else { return (body, table) }
             return (stripped, try JSONMemberTable(scanning: stripped))
         } catch {
             throw DisaggError(

@@ -7,6 +7,22 @@ internal import NIOCore
 /// over it, but not every leg has one. Source: vLLM 0.33.0 `openai/chat_completion/protocol.py` `to_sampling_params`,
 /// `v1/request.py` `Request.__init__`, `sampling_params.py` `extra_args`.
 enum HiddenTransferFields {
+    /// Whether a body may have such a place, by a look at the names' lengths and first letters: nearly none does.
+    static func mayBe(in body: ByteBuffer, _ table: JSONMemberTable) -> Bool {
+        body.withUnsafeReadableBytes { bytes in
+            table.members.contains { member in
+                if member.nameHasEscapes { return true }
+                let first = bytes[member.name.lowerBound + 1]
+                // With its quotes.
+                return switch member.name.count {
+                case 12: first == UInt8(ascii: "v")
+                case 17: first == UInt8(ascii: "s")
+                default: false
+                }
+            }
+        }
+    }
+
     /// The body without them; nil where it has none.
     static func stripped(_ members: MemberReader) -> ByteBuffer? {
         var splice = JSONSplice()
