@@ -26,15 +26,8 @@ package struct GenerationRequest: Sendable {
     /// - Throws: ``DisaggError`` with code `badRequest` where the body is not a JSON object.
     package init(endpoint: Endpoint, body: ByteBuffer) throws(DisaggError) {
         self.endpoint = endpoint
-        self.body = body
-        do {
-            table = try JSONMemberTable(scanning: body)
-        } catch {
-            throw DisaggError(
-                .badRequest, "request body is not valid JSON: \(error.reason) at byte \(error.offset)",
-                parameter: "body")
-        }
-        let reader = MemberReader(body: body, table: table)
+        (self.body, table) = try Self.scan(body)
+        let reader = MemberReader(body: self.body, table: table)
         let sampling = Self.sampling(reader, endpoint)
         isStream = reader.bool("stream") ?? false
         choices = endpoint.hasChoices ? Self.choices(reader, sampling, endpoint) : 1
@@ -49,6 +42,24 @@ package struct GenerationRequest: Sendable {
         hasUnreadableTokenLimit = tokenLimit == nil && sampling.isPresent(limitName)
         minimumTokens = sampling.int(endpoint == .native ? "min_new_tokens" : "min_tokens") ?? 0
         promptShape = reader.promptShape(Self.promptMember(reader, endpoint))
+    }
+
+    /// Scans a request for an engine.
+    ///
+    /// - Returns: the body, without ``HiddenTransferFields``, and where its members stand.
+    /// - Throws: ``DisaggError`` with code `badRequest` where the body is not a JSON object.
+    static func scan(_ body: ByteBuffer) throws(DisaggError) -> (ByteBuffer, JSONMemberTable) {
+        do {
+            let table = try JSONMemberTable(scanning: body)
+            guard let stripped = HiddenTransferFields.stripped(MemberReader(body: body, table: table)) else {
+                return (body, table)
+            }
+            return (stripped, try JSONMemberTable(scanning: stripped))
+        } catch {
+            throw DisaggError(
+                .badRequest, "request body is not valid JSON: \(error.reason) at byte \(error.offset)",
+                parameter: "body")
+        }
     }
 
     /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.

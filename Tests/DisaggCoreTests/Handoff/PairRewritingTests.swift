@@ -260,6 +260,18 @@ struct PairRewritingTests {
                 #","prompt_token_ids":[4,5]}"#) == true)
     }
 
+    @Test(
+        "TensorRT-LLM: a number of choices that is not known to be one is refused",
+        arguments: ["\"2\"", "2", "0", "[2]"])
+    func tensorRTChoices(choices: String) throws {
+        let handoff = TensorRTProtocol(style: .contextFirst)
+        for name in ["n", "best_of"] {
+            let request = try Self.request(#"{"prompt":"a","\#(name)":\#(choices)}"#)
+            #expect(handoff.refusal(request)?.parameter == name)
+        }
+        #expect(handoff.refusal(try Self.request(#"{"prompt":"a","n":1,"best_of":null}"#)) == nil)
+    }
+
     @Test("TensorRT-LLM: a context whose first token is the last answers the client itself, in the client's shape")
     func tensorRTComplete() throws {
         let handoff = TensorRTProtocol(style: .contextFirst)
