@@ -88,14 +88,11 @@ struct CtlCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Give a backend the other role, once it is drained.")
         @OptionGroup var target: CtlTarget
         @Argument(help: "prefill or decode.") var role: String
-        @OptionGroup var receiver: CtlReceiver
         @OptionGroup var draining: CtlDraining
         @OptionGroup var connection: CtlConnection
 
         func request() throws -> AdminRequestLine {
-            try .role(
-                target.id, role, initPorts: receiver.initPorts, allocPorts: receiver.allocPorts, wait: draining.wait,
-                isForced: draining.force)
+            try .role(target.id, role, wait: draining.wait, isForced: draining.force)
         }
     }
 

@@ -71,7 +71,7 @@ struct SimulateCommand: AsyncParsableCommand {
     @Flag(help: "moriio: read_mode: decoders read, in place of prefill engines that write.") var readMode = false
     @Option(help: "moriio and p2p-nccl: the proxy's registration socket, host:port.", transform: address)
     var ping: Endpoint?
-    @Option(help: "lmcache-mp prefill: the proxy's telemetry endpoint, host:port.", transform: address)
+    @Option(help: "lmcache-mp prefill and both: the proxy's telemetry endpoint, host:port.", transform: address)
     var telemetry: Endpoint?
     @Option(
         help: "Time scale: 1 is calibrated, 2 twice as fast, 0 answers at once. (default: 1.0)",

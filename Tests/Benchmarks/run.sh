@@ -4,8 +4,10 @@
 #
 # usage: Tests/Benchmarks/run.sh [--update] [CASE ...]
 #        Tests/Benchmarks/run.sh --profile CASE
+#        Tests/Benchmarks/run.sh --memory
 #   --update    writes what was counted into the file of thresholds instead of comparing
 #   --profile   shows which functions a case's instructions belong to
+#   --memory    shows how much memory each bounded table takes after 100,000, 500,000 and a million distinct prompts
 #   CASE        counts only these; 'splice.*' stands for all that begin so
 #
 # Instructions are those of callgrind: a run of N operations is subtracted from one of 2N, so that the start costs nothing.
@@ -29,13 +31,15 @@ die() {
 
 update=
 profile=
+memory=
 patterns=()
 for argument in "$@"; do
     case $argument in
         --update) update=1 ;;
         --profile) profile=1 ;;
+        --memory) memory=1 ;;
         -h | --help)
-            sed -n '2,11s/^# \{0,1\}//p' "$package/run.sh"
+            sed -n '2,13s/^# \{0,1\}//p' "$package/run.sh"
             exit 0
             ;;
         -*) die "unknown option $argument; see $package/run.sh --help" ;;
@@ -78,6 +82,15 @@ mkdir -p "$work"
 # valgrind 3.19 stops at the debug information of Swift 6.
 strip --strip-debug -o "$work/counts" "$build/release/counts"
 say "built in $((SECONDS - started)) s"
+
+if [ -n "$memory" ]; then
+    printf '%-12s %10s %10s %10s %10s\n' 'MiB' empty 100,000 500,000 1,000,000
+    for table in prefixes kv-events turns queue; do
+        "$work/counts" --memory "$table" |
+            awk -F '\t' '{ printf "%-12s", $1; for (i = 2; i <= NF; i++) printf " %10.1f", $i / 1024; print "" }'
+    done
+    exit 0
+fi
 
 # --- count -------------------------------------------------------------------------------------------------------------
 

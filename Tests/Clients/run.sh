@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Runs public clients against deployments of simulated engines.
 #
-# usage: Tests/Clients/run.sh [--all | --bench | --agree] [--url URL] [PRESET ...]
+# usage: Tests/Clients/run.sh [--all | --bench | --agree | --dashboard] [--url URL] [PRESET ...]
 #   (nothing)    the openai client against `1p1d` and `xp1d`, while pyzmq and msgspec send notifications of all kinds
 #   --bench      the load of LMCache's example with aiperf against `1p1d`: 30 requests, 7500 tokens in, 200 out,
 #                one request a second
 #   --agree      aiperf and `disagg bench` one after the other, 200 requests at 2 a second and 400 at 4, against the same
 #                deployment: their means of TTFT and ITL and their throughput must be within 3 %
-#   --all        the first two, and the openai client against `xpyd` and every hand-off
+#   --dashboard  every query of Docs/grafana-dashboard.json through a Prometheus server that scrapes `xpyd` under load
+#   --all        the first two, the openai client against `xpyd` and every hand-off, and where `prometheus` is installed
+#                the dashboard
 #   --url URL    use the deployment that runs at URL instead of starting one; nothing is sent to its notification port
 #   PRESET       use these presets or deployment files; they must use the presets' ports
 #
@@ -19,6 +21,7 @@ root=$(cd -P "$here/../.." && pwd)
 clients=1
 bench=
 agree=
+dashboard=
 handoffs=
 url=
 presets=()
@@ -27,6 +30,11 @@ while [ $# -gt 0 ]; do
         --all)
             bench=1
             handoffs=1
+            if command -v prometheus >/dev/null 2>&1; then
+                dashboard=1
+            else
+                echo "run.sh: there is no prometheus, so the dashboard's queries are left out" >&2
+            fi
             ;;
         --bench)
             bench=1
@@ -36,13 +44,18 @@ while [ $# -gt 0 ]; do
             agree=1
             clients=
             ;;
+        --dashboard)
+            command -v prometheus >/dev/null 2>&1 || { echo "run.sh: prometheus is needed for --dashboard" >&2; exit 1; }
+            dashboard=1
+            clients=
+            ;;
         --url)
             [ $# -gt 1 ] || { echo "run.sh: --url needs a value" >&2; exit 2; }
             shift
             url=${1%/}
             ;;
         -h | --help)
-            sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         -*)
@@ -92,7 +105,7 @@ stop() {
     fi
     server=
     local port
-    for port in 9000 8100 8101 8200 8201 7300 7301 7400 7401 7500; do
+    for port in 9000 9001 8100 8101 8200 8201 7300 7301 7400 7401 7500; do
         if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
             echo "run.sh: something still listens on port $port after the deployment stopped" >&2
             return 1
@@ -231,6 +244,19 @@ run_agreement() { # URL ENVIRONMENT
     return $status
 }
 
+# Little room, so that requests wait and some are turned away; and a short patience, so that something times out.
+run_dashboard() {
+    "$root/disagg" preset xpyd | sed 's/^proxy:$/&\n  notificationTimeout: 2s/' >"$work/dashboard.yaml"
+    printf '%s\n' 'admission: {queue: 8, queueTimeout: 1s}' \
+        'routing: {prefill: {maxInFlight: 4}, decode: {maxInFlight: 8}}' >>"$work/dashboard.yaml"
+    export DISAGG_ADMIN_TOKEN=dashboard
+    start "$work/dashboard.yaml" 4
+    "$python" "$here/dashboard.py" "$root/Docs/grafana-dashboard.json" 127.0.0.1:9000 127.0.0.1:9001 \
+        127.0.0.1:8100 127.0.0.1:8101 127.0.0.1:8200 127.0.0.1:8201
+    check_ledgers
+    stop
+}
+
 python=
 if [ -n "$clients" ]; then
     client_environment=$(environment requirements.txt)
@@ -240,6 +266,8 @@ if [ -n "$bench$agree" ]; then
     bench_environment=$(environment requirements-bench.txt)
     [ -n "$python" ] || python=$bench_environment/bin/python
 fi
+
+[ -n "$python" ] || python=python3
 
 if [ -n "$url" ]; then
     [ -z "$clients" ] || run_openai "$url"
@@ -289,4 +317,9 @@ if [ -n "$agree" ]; then
     run_agreement http://127.0.0.1:9000 "$bench_environment"
     check_ledgers
     stop
+fi
+
+if [ -n "$dashboard" ]; then
+    echo "== the dashboard's queries through Prometheus"
+    run_dashboard
 fi

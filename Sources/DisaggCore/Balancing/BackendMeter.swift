@@ -21,10 +21,10 @@ package final class BackendMeter: Sendable {
     private let rampEnd = Atomic<UInt64>(0)
     private let openLimit = Atomic<Int>(.max)
     private let cacheSince = Atomic<UInt64>(0)
-    private let timePerTokenBits = Atomic<UInt64>(0)
-    private let runningAtThatTime = Atomic<UInt64>(0)
+    private let prompts = Atomic<Int>(0)
+    private let promptTokens = Atomic<Int>(0)
+    private let latencies = LatencyAverages()
     private let speedBits = Atomic<UInt64>(0)
-    private let paceObservations = Atomic<Int>(0)
     private let lastObserved = Atomic<UInt64>(0)
     private let speed = NIOLockedValueBox(ThroughputMeter())
     /// What the engine said last: when (`UInt64.max` where never), and each number (-1 and NaN where it did not tell). A
@@ -48,8 +48,6 @@ package final class BackendMeter: Sendable {
     }
 
     private static let noTrial = -1
-    /// Streams that must have ended before a decoder's pace is told.
-    private static let leastObservations = 2
     /// A share of the full weight that a recovered backend begins with.
     private static let firstShare = 0.1
 
@@ -88,6 +86,23 @@ package final class BackendMeter: Sendable {
         if trial.load(ordering: .relaxed) == 1 {
             _ = trial.compareExchange(expected: 1, desired: 0, ordering: .relaxed)
         }
+    }
+
+    /// Prompts that the backend has to compute without a prefill backend, and has not answered yet.
+    package var openPrompts: Int { prompts.load(ordering: .relaxed) }
+    /// Their tokens, less what it was thought to have cached.
+    package var openPromptTokens: Int { promptTokens.load(ordering: .relaxed) }
+
+    /// Counts such a prompt in; paired with ``endPrompt(tokens:)`` of the same number.
+    package func beginPrompt(tokens count: Int) {
+        prompts.wrappingAdd(1, ordering: .relaxed)
+        promptTokens.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    /// Counts such a prompt out.
+    package func endPrompt(tokens count: Int) {
+        prompts.wrappingSubtract(1, ordering: .relaxed)
+        promptTokens.wrappingSubtract(count, ordering: .relaxed)
     }
 
     // MARK: Whether it may be chosen
@@ -190,27 +205,22 @@ package final class BackendMeter: Sendable {
         if let value { speedBits.store(value.bitPattern, ordering: .relaxed) }
     }
 
-    /// Seconds between two tokens of a stream, and the number of requests that ran then; nil until observed.
-    package var timePerToken: (seconds: Double, running: Double)? {
-        guard paceObservations.load(ordering: .relaxed) > Self.leastObservations else { return nil }
-        let value = Double(bitPattern: timePerTokenBits.load(ordering: .relaxed))
-        return value > 0 ? (value, Double(bitPattern: runningAtThatTime.load(ordering: .relaxed))) : nil
+    /// Seconds from a leg's dispatch to a prefill engine's answer, or to a stream's first byte; nil until observed.
+    package var timeToFirstToken: Double? { latencies.timeToFirstToken }
+
+    /// A leg had its first token: takes its time into the moving average.
+    package func observe(timeToFirstToken seconds: Double, at now: UInt64) {
+        lastObserved.store(now, ordering: .relaxed)
+        latencies.observe(timeToFirstToken: seconds)
     }
 
+    /// Seconds between two tokens of a stream, and the number of requests that ran then; nil until observed.
+    package var timePerToken: (seconds: Double, running: Double)? { latencies.timePerToken }
+
     /// A stream ended: takes its mean time between tokens into the moving average.
-    ///
-    /// The first stream does not count, it meets a cold engine, and one is not enough to be judged by.
     package func observe(timePerToken seconds: Double, running: Int, at now: UInt64) {
-        guard seconds > 0, seconds.isFinite else { return }
         lastObserved.store(now, ordering: .relaxed)
-        let number = paceObservations.wrappingAdd(1, ordering: .relaxed).newValue - 1
-        guard number > 0 else { return }
-        // Two loops that write at once lose one observation: no harm.
-        let share = max(0.1, 1 / Double(number))
-        let old = Double(bitPattern: timePerTokenBits.load(ordering: .relaxed))
-        let oldRunning = Double(bitPattern: runningAtThatTime.load(ordering: .relaxed))
-        timePerTokenBits.store((old + share * (seconds - old)).bitPattern, ordering: .relaxed)
-        runningAtThatTime.store((oldRunning + share * (Double(running) - oldRunning)).bitPattern, ordering: .relaxed)
+        latencies.observe(timePerToken: seconds, running: running)
     }
 
     /// Observations older than this say nothing any more, in nanoseconds.
@@ -224,9 +234,7 @@ package final class BackendMeter: Sendable {
         lastObserved.store(0, ordering: .relaxed)
         speed.withLockedValue { $0 = ThroughputMeter() }
         speedBits.store(0, ordering: .relaxed)
-        timePerTokenBits.store(0, ordering: .relaxed)
-        runningAtThatTime.store(0, ordering: .relaxed)
-        paceObservations.store(0, ordering: .relaxed)
+        latencies.forget()
     }
 
     /// What the engine itself said last; nil where it never did.

@@ -15,6 +15,8 @@ public struct Candidate: Sendable {
     public var queuedTokens: Int { meter.queuedTokens }
     /// Prompt tokens it computes in a second; nil until observed. With ``FactSet/speed``.
     public var tokensPerSecond: Double? { meter.tokensPerSecond }
+    /// Seconds from a leg's dispatch to its first token; nil until observed. With ``FactSet/speed``.
+    public var timeToFirstToken: Double? { meter.timeToFirstToken }
     /// Seconds between two tokens of its streams, with the number of requests that ran; nil until observed. With
     /// ``FactSet/speed``.
     public var timePerToken: (seconds: Double, running: Double)? { meter.timePerToken }

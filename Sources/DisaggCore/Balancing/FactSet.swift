@@ -8,7 +8,8 @@ public struct FactSet: OptionSet, Sendable, Hashable {
 
     /// ``Candidate/queuedTokens`` and ``RequestFacts/promptTokens``: the prompt's length is estimated.
     public static let tokens = FactSet(rawValue: 1 << 0)
-    /// ``Candidate/tokensPerSecond`` and ``Candidate/timePerToken``: moving averages of what was observed.
+    /// ``Candidate/tokensPerSecond``, ``Candidate/timeToFirstToken`` and ``Candidate/timePerToken``: moving averages of what was
+    /// observed.
     public static let speed = FactSet(rawValue: 1 << 1)
     /// ``Candidate/running``, ``Candidate/waiting`` and ``Candidate/cacheUsage``: the engines' metrics are scraped.
     public static let engineLoad = FactSet(rawValue: 1 << 2)

@@ -10,6 +10,9 @@
 ///           times the pressure of D's KV cache, plus the wait behind requests that wait in D
 /// ```
 ///
+/// Without a hand-off the decode backend computes the prompt as well: both parts are its own, and of what is queued only prompts
+/// count that it has not answered.
+///
 /// Prefill and decode add up and only the transfer joins them, so the best pair is found without looking at each: the best
 /// backend of each group and role, then the best of the groups' pairs.
 public final class PairCostPolicy: PairBalancingPolicy {
@@ -62,6 +65,23 @@ public final class PairCostPolicy: PairBalancingPolicy {
         chosen.cachedTokens = min(match.tokens(serial: serial), request.promptTokens)
         index.insert(request.prefixKeys, serial: serial, now: prefill.now)
         return chosen
+    }
+
+    /// Chooses the decode backend for which the prefill's and the decode's part of the cost add up to the least, and remembers
+    /// that it is sent the prompt.
+    public func pickAlone(
+        from decode: Candidates, for request: RequestFacts, using generator: inout some RandomNumberGenerator
+    ) -> AloneChoice? {
+        let match = index.match(request.prefixKeys, now: decode.now).valid(among: decode)
+        let prefillCost = PrefillCost(request, match, decode, tunables)
+        let decodeCost = DecodeCost(request, decode, tunables)
+        let chosen = decode.leastMeter(using: &generator) {
+            prefillCost.seconds($0, queue: .prompts) + decodeCost.seconds($0, queue: .prompts)
+        }
+        guard let chosen else { return nil }
+        let serial = decode.meters[chosen].serial
+        index.insert(request.prefixKeys, serial: serial, now: decode.now)
+        return AloneChoice(decode: chosen, cachedTokens: min(match.tokens(serial: serial), request.promptTokens))
     }
 
     /// Chooses one backend by its part of the cost.

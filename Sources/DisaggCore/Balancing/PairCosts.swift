@@ -17,14 +17,21 @@ struct PrefillCost {
     }
 
     @inline(__always)
-    func seconds(_ meter: BackendMeter) -> Double {
+    func seconds(_ meter: BackendMeter, queue: PromptQueue = .all) -> Double {
         let fixed = ThroughputMeter.requestTokens
         let cached = match.tokens(serial: meter.serial)
         let own = max(0, promptTokens - cached) + fixed
-        // Other routers' requests are seen only in the engine's own numbers; they are taken to be like this one.
-        let foreign = meter.freshLoad(at: now)?.foreign ?? 0
-        let queued =
-            meter.queuedTokens + meter.inFlight * PairCostPolicy.queuedRequestTokens + foreign * (promptTokens + fixed)
+        let queued: Int
+        switch queue {
+        case .all:
+            // Other routers' requests are seen only in the engine's own numbers; they are taken to be like this one.
+            let foreign = meter.freshLoad(at: now)?.foreign ?? 0
+            queued =
+                meter.queuedTokens + meter.inFlight * PairCostPolicy.queuedRequestTokens
+                + foreign * (promptTokens + fixed)
+        case .prompts:
+            queued = meter.openPromptTokens + meter.openPrompts * PairCostPolicy.queuedRequestTokens
+        }
         let speed = ObservedMean.significant(meter.tokensPerSecond ?? typicalSpeed, from: typicalSpeed)
         // Computed elsewhere, the prefix would take room in two caches, and the next turn find it in either.
         let worth = secondsPerCachedToken * Double(min(cached, promptTokens))
@@ -52,7 +59,7 @@ struct DecodeCost {
     }
 
     @inline(__always)
-    func seconds(_ meter: BackendMeter) -> Double {
+    func seconds(_ meter: BackendMeter, queue: PromptQueue = .all) -> Double {
         let load = meter.freshLoad(at: now)
         let running = Double(meter.inFlight + (load?.foreign ?? 0))
         let pace = ObservedMean.significant(Self.pace(of: meter, slowdown) ?? typicalPace, from: typicalPace)
@@ -64,7 +71,7 @@ struct DecodeCost {
             // A full KV cache preempts: beyond the limit the cost grows without bound.
             cost *= 1 + (usage - cacheUsageLimit) / max(0.01, 1 - usage)
         }
-        if let waiting = load?.waiting, waiting > 0 {
+        if queue == .all, let waiting = load?.waiting, waiting > 0 {
             cost += Double(waiting) * tokens * step / max(1, running)
         }
         return cost * weight / meter.share(at: now)
@@ -75,6 +82,14 @@ struct DecodeCost {
     private static func pace(of meter: BackendMeter, _ slowdown: Double) -> Double? {
         meter.timePerToken.map { $0.seconds / (1 + $0.running * slowdown) }
     }
+}
+
+/// What a backend has to do before it begins with a request.
+enum PromptQueue {
+    /// All that is open there, and for a decoder what it says waits: each backend has one half of a generation.
+    case all
+    /// The prompts that it has not answered: it does both. What it said of waiting ones may be a second old and they answered.
+    case prompts
 }
 
 private enum ObservedMean {

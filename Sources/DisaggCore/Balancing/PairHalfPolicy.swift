@@ -1,6 +1,6 @@
 /// One half of a pair policy, for picks in which the other half is given.
 package struct PairHalfPolicy: LoadBalancingPolicy {
-    private let pair: any PairBalancingPolicy
+    package let pair: any PairBalancingPolicy
     private let isPrefill: Bool
 
     package init(_ pair: any PairBalancingPolicy, isPrefill: Bool) {

@@ -58,24 +58,12 @@ package enum DeploymentChecks {
         }
     }
 
-    /// Roles that change ask something of LMCache that not every mode of it has.
+    /// Only engines of LMCache's multi-process mode can be started for both roles.
     private static func checkRoles(_ deployment: Deployment, _ reader: inout ConfigReader) {
         guard deployment.lmcache.enginesChangeRoles else { return }
-        func note(_ message: String) { reader.note(message, at: "lmcache.changeRoles") }
-        switch deployment.handoff {
-        case .lmcacheMP: break
-        case .lmcache:
-            if deployment.lmcache.backend(in: deployment.lmcacheVersion) != .sync {
-                note("expected lmcache.backend: sync beside it, the async backend has no pd_role: both")
-            }
-            if deployment.firstToken == .prefill {
-                note("expected firstToken: decode beside it, else decoders alone run with skip_last_n_tokens: 1")
-            }
-            if deployment.prefill.urls.isEmpty || deployment.decode.urls.isEmpty {
-                note("expected prefill.urls and decode.urls beside it, disagg-launch starts senders and receivers")
-            }
-        default: note("expected handoff lmcache or lmcache-mp beside it, got \(deployment.handoff.rawValue)")
-        }
+        guard deployment.handoff != .lmcacheMP else { return }
+        reader.note(
+            "expected handoff lmcache-mp beside it, got \(deployment.handoff.rawValue)", at: "lmcache.changeRoles")
     }
 
     private static func checkKVEvents(_ deployment: Deployment, _ role: BackendRole, _ reader: inout ConfigReader) {

@@ -7,8 +7,10 @@ package enum SimulatedEngineCommand {
         let group = deployment.group(role)
         let endpoint = group.endpoint(replica: replica)
         let name = role.backendID(replica: replica)
+        let changesRoles = deployment.handoff == .lmcacheMP && deployment.lmcache.enginesChangeRoles
         var arguments = [
-            places.launcher, "simulate", "--role", role.rawValue, "--host", endpoint.host, "--port", "\(endpoint.port)",
+            places.launcher, "simulate", "--role", changesRoles ? "both" : role.rawValue, "--host", endpoint.host,
+            "--port", "\(endpoint.port)",
             "--model", deployment.model, "--handoff", deployment.handoff.rawValue,
         ]
         if group.worldSize > 1 { arguments += ["--ranks", "\(group.worldSize)"] }
@@ -21,7 +23,7 @@ package enum SimulatedEngineCommand {
         switch deployment.handoff {
         case .lmcache: arguments += lmcache(deployment, role, replica: replica)
         case .lmcacheMP:
-            guard role == .prefill else { break }
+            guard role == .prefill || changesRoles else { break }
             if deployment.lmcache.storesOnFirstRankOnly { arguments.append("--first-rank-only") }
             arguments += ["--telemetry", notify.description]
         case .nixl:

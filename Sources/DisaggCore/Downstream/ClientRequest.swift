@@ -38,6 +38,8 @@ package protocol ClientRequestHandler: AnyObject {
     ///
     /// - Returns: what must hear of the client from now on; nil where the answer was given at once.
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)?
+    /// Answers what never became a request that can be served: too large, too slow, or no HTTP.
+    func refuse(_ error: DisaggError, to sink: ResponseSink)
     /// A client connected.
     func opened(_ connection: DownstreamConnection)
     /// A client's connection ended.

@@ -302,7 +302,7 @@ package final class DownstreamConnection: StreamSocket {
         phase = .serving
         keepAlive = false
         headWasSent = false
-        SocketSink(connection: self).respond(error)
+        handler.refuse(error, to: SocketSink(connection: self))
     }
 
     // MARK: The answer's end

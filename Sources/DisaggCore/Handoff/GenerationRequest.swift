@@ -26,18 +26,11 @@ package struct GenerationRequest: Sendable {
     /// - Throws: ``DisaggError`` with code `badRequest` where the body is not a JSON object.
     package init(endpoint: Endpoint, body: ByteBuffer) throws(DisaggError) {
         self.endpoint = endpoint
-        self.body = body
-        do {
-            table = try JSONMemberTable(scanning: body)
-        } catch {
-            throw DisaggError(
-                .badRequest, "request body is not valid JSON: \(error.reason) at byte \(error.offset)",
-                parameter: "body")
-        }
-        let reader = MemberReader(body: body, table: table)
+        (self.body, table) = try Self.scan(body)
+        let reader = MemberReader(body: self.body, table: table)
         let sampling = Self.sampling(reader, endpoint)
         isStream = reader.bool("stream") ?? false
-        choices = endpoint.hasChoices && sampling.isPresent("n") ? sampling.int("n") : 1
+        choices = endpoint.hasChoices ? Self.choices(reader, sampling, endpoint) : 1
         let limitName: StaticString =
             switch endpoint {
             case .chatCompletions where reader.isPresent("max_completion_tokens"): "max_completion_tokens"
@@ -49,6 +42,24 @@ package struct GenerationRequest: Sendable {
         hasUnreadableTokenLimit = tokenLimit == nil && sampling.isPresent(limitName)
         minimumTokens = sampling.int(endpoint == .native ? "min_new_tokens" : "min_tokens") ?? 0
         promptShape = reader.promptShape(Self.promptMember(reader, endpoint))
+    }
+
+    /// Scans a request for an engine.
+    ///
+    /// - Returns: the body, without ``HiddenTransferFields``, and where its members stand.
+    /// - Throws: ``DisaggError`` with code `badRequest` where the body is not a JSON object.
+    static func scan(_ body: ByteBuffer) throws(DisaggError) -> (ByteBuffer, JSONMemberTable) {
+        do {
+            let table = try JSONMemberTable(scanning: body)
+            guard HiddenTransferFields.mayBe(in: body, table),
+                let stripped = HiddenTransferFields.stripped(MemberReader(body: body, table: table))
+            else { return (body, table) }
+            return (stripped, try JSONMemberTable(scanning: stripped))
+        } catch {
+            throw DisaggError(
+                .badRequest, "request body is not valid JSON: \(error.reason) at byte \(error.offset)",
+                parameter: "body")
+        }
     }
 
     /// Lets go of the body once no leg will be sent any more: a stream may last an hour, and its prompt be long.
@@ -75,7 +86,20 @@ package struct GenerationRequest: Sendable {
     }
 
     private static func sampling(_ members: MemberReader, _ endpoint: Endpoint) -> MemberReader {
-        endpoint.nestsSampling ? members.inner("sampling_params") ?? MemberReader() : members
+        guard endpoint.nestsSampling else { return members }
+        if let object = members.inner("sampling_params") { return object }
+        // A batch may have one for each prompt.
+        return endpoint == .native ? members.objects("sampling_params").first ?? MemberReader() : MemberReader()
+    }
+
+    private static func choices(_ members: MemberReader, _ sampling: MemberReader, _ endpoint: Endpoint) -> Int? {
+        func count(_ sampling: MemberReader) -> Int? { sampling.isPresent("n") ? sampling.int("n") : 1 }
+        let first = count(sampling)
+        // SGLang wants one number for all prompts (`managers/io_struct.py` `_handle_parallel_sampling`).
+        guard endpoint != .native || members.objects("sampling_params").allSatisfy({ count($0) == first }) else {
+            return nil
+        }
+        return first
     }
 }
 
@@ -93,6 +117,18 @@ package struct MemberReader: Sendable {
     package func inner(_ name: StaticString) -> MemberReader? {
         guard let object = raw(name), let table = try? JSONMemberTable(scanning: object) else { return nil }
         return MemberReader(body: object, table: table)
+    }
+
+    /// The members of each element of a list, of which those that are no objects have none; empty where there is no list.
+    func objects(_ name: StaticString) -> [MemberReader] {
+        var objects: [MemberReader] = []
+        _ = allElements(name) { bytes in
+            let object = ByteBuffer(bytes: bytes)
+            objects.append(
+                MemberReader(body: object, table: (try? JSONMemberTable(scanning: object)) ?? JSONMemberTable()))
+            return true
+        }
+        return objects
     }
 
     /// The raw text of a member, nil where it is absent.

@@ -32,7 +32,11 @@ extension HandoffMachine {
         switch failure {
         case .connect: return prefillEndedBadly(sent: false)
         case .broken: return prefillEndedBadly(sent: true)
-        case .timeout:
+        case .silent where rules.prefillMayBeCancelled:
+            guard decodeAnswers else { return [.cancelPrefill, prefillEndedBadly(sent: true)].merged }
+            prefill = .failed
+            return [.cancelPrefill, settle()].merged
+        case .timeout, .silent:
             guard rules.prefillMayBeCancelled else {
                 // It must run to its end; the client need not wait for it.
                 guard client == .waiting else { return [] }

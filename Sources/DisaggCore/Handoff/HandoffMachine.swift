@@ -39,6 +39,8 @@ package struct HandoffMachine: ~Copyable {
         case broken
         /// It was sent; no answer in time.
         case timeout
+        /// It was sent; the engine has not answered and fails its health checks.
+        case silent
     }
 
     package let rules: HandoffRules

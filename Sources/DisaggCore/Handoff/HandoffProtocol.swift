@@ -48,6 +48,9 @@ package protocol HandoffProtocol: Sendable {
     /// The `transfer_mode` with which engines must register themselves; nil where they have none.
     var transferMode: String? { get }
 
+    /// Whether several choices are copies of the request, each sampled by itself whatever its seed and temperature are.
+    var choicesAreCopies: Bool { get }
+
     /// Why this request must go to a decoder alone; nil where it is handed off.
     func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason?
 
@@ -74,6 +77,8 @@ extension HandoffProtocol {
     package var neededFacts: NeededFacts { [] }
 
     package var transferMode: String? { nil }
+
+    package var choicesAreCopies: Bool { false }
 
     package func refusal(_ request: GenerationRequest) -> DisaggError? { nil }
 

@@ -9,6 +9,7 @@ package enum PartAnswerMerge {
     ///   - id: the id that the whole answer shall have.
     /// - Returns: nil where an answer is not that of one choice.
     package static func merge(_ bodies: [ByteBuffer], of split: RequestSplit, id: String) -> ByteBuffer? {
+        if split.request.endpoint == .native { return NativeSplit.merge(bodies) }
         guard let first = bodies.first else { return nil }
         var choices = ByteBuffer()
         var tally = UsageTally()

@@ -13,6 +13,8 @@ package struct PartStreamMerge: Sendable {
 
     /// The id of every chunk, as JSON text.
     private let id: ByteBuffer
+    /// Samples of each prompt where the stream is one of SGLang's `/generate`; nil where not.
+    private let samples: Int?
     /// `created` of every chunk, as JSON text: that of the first that came.
     private var created: ByteBuffer?
     private var tally = UsageTally()
@@ -21,8 +23,14 @@ package struct PartStreamMerge: Sendable {
 
     /// Creates a merge.
     ///
-    /// - Parameter id: the id that the whole answer shall have.
-    package init(id: String) { self.id = ByteBuffer(string: JSONString.encode(id)) }
+    /// - Parameters:
+    ///   - id: the id that the whole answer shall have.
+    ///   - samples: samples of each prompt where the stream is one of SGLang's `/generate`, whose parts are one sample of
+    ///     every prompt; nil for the other endpoints.
+    package init(id: String, samples: Int? = nil) {
+        self.id = ByteBuffer(string: JSONString.encode(id))
+        self.samples = samples
+    }
 
     /// Appends an event of a part as the client shall see it.
     ///
@@ -41,6 +49,11 @@ package struct PartStreamMerge: Sendable {
         if places.isError {
             Self.write(data, to: &output)
             return .failed
+        }
+        if let samples {
+            guard let event = NativeSplit.event(data, part: index, samples: samples) else { return .goesOn }
+            event.withUnsafeReadableBytes { Self.write($0, to: &output) }
+            return .goesOn
         }
         if places.choices == 0, !places.usage.isEmpty {
             keep(data, usage: places.usage, countsPrompt: countsPrompt)

@@ -13,6 +13,9 @@ package struct RequestSplit: Sendable {
         case alone(HandoffReason)
     }
 
+    /// Parts of one request at most: each is a request of its own to two engines.
+    package static let maximumParts = 256
+
     package let request: GenerationRequest
     /// Where the prompts stand in the body; empty where the request has one prompt, which is no list.
     private let prompts: [Range<Int>]
@@ -30,17 +33,21 @@ package struct RequestSplit: Sendable {
 
     /// Judges a request and finds its parts.
     ///
-    /// - Parameter maximumParts: a request for more is served by one decoder.
-    package static func split(_ request: GenerationRequest, maximumParts: Int) -> Outcome {
+    /// - Parameters:
+    ///   - maximumParts: a request for more is served by one decoder.
+    ///   - areCopies: whether the engine samples each choice as if it were asked for alone.
+    package static func split(_ request: GenerationRequest, maximumParts: Int, areCopies: Bool = false) -> Outcome {
         let isList = request.endpoint == .completions && request.promptShape == .many
         let several: HandoffReason = isList ? .promptList : .severalChoices
-        guard request.endpoint == .completions || request.endpoint == .chatCompletions else { return .alone(several) }
+        guard [.completions, .chatCompletions, .native].contains(request.endpoint) else { return .alone(several) }
         // What the engine will refuse it shall refuse itself.
         guard let choices = request.choices, choices >= 1 else { return .alone(several) }
         let members = request.members
         // The engine draws more than it shows and ranks them by their probability.
         if members.isPresent("best_of"), members.int("best_of") != choices { return .alone(.bestOf) }
-        if choices > 1 {
+        // Its choices are the best of one search.
+        if request.sampling.int("beam_width") ?? 1 > 1 { return .alone(.beamSearch) }
+        if choices > 1, !areCopies {
             if members.isPresent("seed") { return .alone(.seededChoices) }
             // Greedy sampling of several choices is an error (vLLM `sampling_params.py`).
             if members.isPresent("temperature"), !members.isMeaningful("temperature") { return .alone(several) }
@@ -63,6 +70,7 @@ package struct RequestSplit: Sendable {
     package func request(prompt: Int) throws(DisaggError) -> GenerationRequest {
         var splice = Self.onlyOne
         let body = request.body
+        if request.endpoint == .native { splice = NativeSplit.splice(request.members) }
         if prompts.indices.contains(prompt),
             let element = body.getSlice(
                 at: body.readerIndex + prompts[prompt].lowerBound, length: prompts[prompt].count)

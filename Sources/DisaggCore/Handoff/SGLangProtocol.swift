@@ -1,12 +1,14 @@
 /// SGLang: the same request to both engines at once, with the place and the number of a bootstrap room in it.
 ///
-/// The prefill engine stops by itself after its first token; limits and stream stay as the client set them. A list of prompts,
-/// or several choices, take lists of hosts, ports and rooms. The decoder's answer is the client's; it is held back until the
+/// The prefill engine stops by itself after its first token; limits and stream stay as the client set them. A list of prompts
+/// takes lists of hosts, ports and rooms. Several choices do not: the engines copy one prompt's room into every sample, and
+/// the copies wait for each other's KV or hang, however the rooms are sent; so each choice is a hand-off of its own. The decoder's answer is the client's; it is held back until the
 /// prefill engine's is known, because a decoder does not notice that its prefill was rejected and answers with garbage.
 /// Prompt log-probabilities are the prefill engine's, see ``PromptLogprobMerge``. Where the prefill engine has data-parallel
 /// ranks, one is chosen and both engines are told (`routed_dp_rank`, `disagg_prefill_dp_rank`); a client's own word on ranks
 /// is not passed on.
-/// Source: `sglang_router/mini_lb.py` 0.3.2, `sgl-model-gateway` `pd_router.rs`; SGLang issues 8177, 28651, 30233, 40125.
+/// Source: `sglang_router/mini_lb.py` 0.3.2, `sgl-model-gateway` `pd_router.rs`; SGLang issues 8177, 28651, 30233, 40125;
+/// for the choices SGLang `managers/tokenizer_manager.py` `_handle_batch_request`, pull requests 24223, 26486, 30723, 40297.
 ///
 /// | event | rule |
 /// |---|---|
@@ -23,6 +25,9 @@ package struct SGLangProtocol: HandoffProtocol {
     /// More prompts than this in one request are refused: each needs a room.
     static let maximumBatch = 1024
 
+    /// The samples of a prompt share its sampling parameters, seed and temperature included.
+    package let choicesAreCopies = true
+
     package init() {}
 
     package func reasonToDecodeAlone(_ request: GenerationRequest) -> HandoffReason? { nil }
@@ -31,15 +36,17 @@ package struct SGLangProtocol: HandoffProtocol {
         if request.endpoint != .native, let refusal = LegRewriting.endpointRefusal(request, of: "SGLang") {
             return refusal
         }
-        if request.endpoint == .native, request.promptShape == .many, (request.choices ?? 1) > 1 {
+        guard request.choices == 1 else {
             return DisaggError(
-                .badRequest, "a batch with several choices of each prompt is not handed off; send one request a prompt",
-                parameter: "sampling_params.n")
+                .badRequest,
+                "SGLang hands over one choice a request; n must be a number from 1 to \(RequestSplit.maximumParts), the same for "
+                    + "all prompts, and without best_of and beam search",
+                parameter: request.endpoint == .native ? "sampling_params.n" : "n")
         }
         guard Self.batch(request) > Self.maximumBatch else { return nil }
         return DisaggError(
-            .badRequest, "more than \(Self.maximumBatch) prompts or choices in one request; send several requests",
-            parameter: request.promptShape == .many ? "\(request.promptMember)" : "n")
+            .badRequest, "more than \(Self.maximumBatch) prompts in one request; send several requests",
+            parameter: "\(request.promptMember)")
     }
 
     /// Ranks are the router's business. Source: SGLang `managers/io_struct.py`; `data_parallel_rank` is the older name.
@@ -103,7 +110,6 @@ package struct SGLangProtocol: HandoffProtocol {
 
     /// How many rooms the request needs.
     private static func batch(_ request: GenerationRequest) -> Int {
-        let prompts = request.promptShape == .many ? request.members.elementCount(request.promptMember) : 1
-        return prompts > 1 ? prompts : max(1, request.choices ?? 1)
+        request.promptShape == .many ? max(1, request.members.elementCount(request.promptMember)) : 1
     }
 }

@@ -36,12 +36,12 @@ package struct TensorRTProtocol: HandoffProtocol {
                 .badRequest, "TensorRT-LLM hands over one prompt a request; send one request for each",
                 parameter: "prompt")
         }
-        for name in ["n", "best_of"] as [StaticString] where (request.members.int(name) ?? 1) > 1 {
-            return DisaggError(
-                .badRequest, "TensorRT-LLM hands over one choice a request; send one request for each",
-                parameter: "\(name)")
-        }
-        return nil
+        // What is no number here may be one to the engine, as "2" is.
+        let ranks = request.members.isPresent("best_of") && request.members.int("best_of") != 1
+        guard request.choices != 1 || ranks else { return nil }
+        return DisaggError(
+            .badRequest, "TensorRT-LLM hands over one choice a request; send one request for each",
+            parameter: request.choices != 1 ? "n" : "best_of")
     }
 
     package func prefillLeg(_ request: GenerationRequest, _ attempt: HandoffAttempt) -> LegRequest {

@@ -63,13 +63,9 @@ package struct AdminRequestLine: Sendable, Hashable {
     }
 
     package static func role(
-        _ id: String, _ role: String, initPorts: String? = nil, allocPorts: String? = nil, wait: String?, isForced: Bool
+        _ id: String, _ role: String, wait: String?, isForced: Bool
     ) throws(CommandError) -> AdminRequestLine {
-        let receiver = try receiver(initPorts, allocPorts)
-        let body = JSONBuilder.object { json in
-            json.member("role", role)
-            receiver(&json)
-        }
+        let body = JSONBuilder.object { $0.member("role", role) }
         return try AdminRequestLine("PUT", path(id) + "/role", body: String(decoding: body, as: UTF8.self))
             .with(wait: wait, isForced: isForced)
     }

@@ -15,7 +15,10 @@ package enum AdminTable {
 
     private static func table(_ backends: [JSONView]) -> String {
         guard !backends.isEmpty else { return "no backends\n" }
-        let header = ["ID", "ROLE", "URL", "STATE", "IN-FLIGHT", "HANDOFFS", "PICKS", "FAILURES", "BREAKER", "WEIGHT"]
+        let header = [
+            "ID", "ROLE", "URL", "STATE", "IN-FLIGHT", "HANDOFFS", "PICKS", "FAILURES", "BREAKER", "WEIGHT", "TTFT",
+            "TPOT",
+        ]
         var rows = [header]
         for backend in backends {
             rows.append(
@@ -23,6 +26,8 @@ package enum AdminTable {
                     shown(backend["id"]), shown(backend["role"]), shown(backend["url"]), state(backend),
                     shown(backend["in_flight"]), shown(backend["open_handoffs"]), shown(backend["picks"]),
                     shown(backend["failures"]), shown(backend["breaker"]), shown(backend["weight"]),
+                    milliseconds(backend["time_to_first_token_seconds"]),
+                    milliseconds(backend["time_per_token_seconds"]),
                 ])
         }
         let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -38,6 +43,12 @@ package enum AdminTable {
         if let pending = backend["pending"]?.string { text += ", then \(pending)" }
         if backend["needs_restart"]?.bool == true { text += ", needs a restart" }
         return text
+    }
+
+    /// A number of seconds as milliseconds with one digit, `-` where there is none.
+    private static func milliseconds(_ seconds: JSONView?) -> String {
+        guard let seconds = seconds?.double else { return "-" }
+        return "\((seconds * 1e4).rounded() / 10) ms"
     }
 
     private static func shown(_ value: JSONView?) -> String {

@@ -21,8 +21,8 @@ public struct LMCacheSettings: Sendable, Hashable {
     public var allocationTimeout = Duration.seconds(10)
     /// `pre_caching_hash_algorithm`, the same on every engine.
     public var hashAlgorithm = "builtin"
-    /// Whether the engines were started so that they can serve either role: LMCache's sync PD backend with `pd_role: both`, and
-    /// vLLM's `kv_role: kv_both`.
+    /// Whether the engines of the `lmcache-mp` hand-off were started so that they can serve either role: vLLM's
+    /// `kv_role: kv_both`, and LMCache's request telemetry.
     public var enginesChangeRoles = false
     /// Only rank 0 stores KV: true for MLA models.
     public var storesOnFirstRankOnly = false

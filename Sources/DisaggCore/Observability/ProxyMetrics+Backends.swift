@@ -45,6 +45,17 @@ extension ProxyMetrics {
             whole("disagg_backend_overloads_total", .counter, "Answers that said a backend has too much to do.") {
                 $0.overloaded
             },
+            family(
+                "disagg_backend_first_token_seconds", .gauge,
+                "Moving average of the time from a leg's dispatch to its first token."
+            ) { $0.meter.timeToFirstToken.map { .decimal($0) } },
+            family(
+                "disagg_backend_token_seconds", .gauge, "Moving average of the time between the tokens of a stream."
+            ) { $0.meter.timePerToken.map { .decimal($0.seconds) } },
+            family(
+                "disagg_backend_prefill_tokens_per_second", .gauge,
+                "Prompt tokens that a backend computes in a second of being busy."
+            ) { $0.meter.tokensPerSecond.map { .decimal($0) } },
             whole("disagg_backend_restarts_total", .counter, "Times a backend came back as another process.") {
                 $0.restarts
             },

@@ -36,7 +36,7 @@ package final class ClusterRouter {
         var prefill: Int?
         /// Index of the decode engine.
         var decode: Int
-        /// Prompt tokens counted as queued at the prefill engine.
+        /// Prompt tokens counted as queued at the engine that computes them.
         fileprivate var queuedTokens: Int
         /// Prompt tokens counted at the decode engine.
         fileprivate var promptTokens: Int
@@ -85,10 +85,13 @@ package final class ClusterRouter {
         let time = NIODeadline.uptimeNanoseconds(Self.nanoseconds(now))
         guard !prefills.isEmpty else {
             guard
-                case .chosen(let decode) = pool.pick(
-                    .decode, for: facts, PickConstraints(), at: time, using: &generator)
+                case .chosen(let alone) = pool.pickAlone(
+                    for: facts, PickConstraints(), at: time, using: &generator)
             else { return nil }
-            return count(prefill: nil, decode: decode.meter, cachedTokens: 0, chunks: 0, at: time)
+            let meter = alone.decode.meter
+            meter.beginPrompt(tokens: facts.promptTokens)
+            if needs.contains(.speed) { meter.prefillBegan(at: time.uptimeNanoseconds) }
+            return count(prefill: nil, decode: meter, cachedTokens: 0, chunks: 0, at: time)
         }
         var constraints = PickConstraints()
         constraints.chunks = (request.inputTokens + settings.chunkTokens - 1) / settings.chunkTokens
@@ -124,9 +127,13 @@ package final class ClusterRouter {
 
     /// The decode engine's first token has come: it has used what was handed over.
     func decodeBegan(_ choice: inout Choice, at now: Double) {
-        decodes[choice.decode].budget.give(choice.chunks)
+        let meter = decodes[choice.decode]
+        meter.budget.give(choice.chunks)
         choice.chunks = 0
         choice.began = now
+        guard choice.prefill == nil else { return }
+        meter.endPrompt(tokens: choice.queuedTokens)
+        if needs.contains(.speed) { meter.prefillEnded(tokens: choice.queuedTokens, at: Self.nanoseconds(now)) }
     }
 
     /// The answer is complete.

@@ -32,6 +32,29 @@ extension BackendPool {
         }
     }
 
+    /// Chooses a decode backend for a request without hand-off: it computes the prompt, too.
+    ///
+    /// - Parameter members: those to choose among; the present ones where nil.
+    package func pickAlone(
+        in members: PoolSnapshot? = nil, for request: RequestFacts, _ constraints: PickConstraints, at now: NIODeadline,
+        using generator: inout some RandomNumberGenerator
+    ) -> PickResult<PickedPair> {
+        let snapshot = members ?? snapshot
+        if let policy = policies.alone {
+            let candidates = candidates(.decode, snapshot, constraints, now.uptimeNanoseconds)
+            if let choice = policy.pickAlone(from: candidates, for: request, using: &generator),
+                let chosen = Self.checked(choice.decode, candidates, snapshot.decode)
+            {
+                return .chosen(PickedPair(prefill: nil, decode: chosen, cachedTokens: choice.cachedTokens))
+            }
+        }
+        switch pick(.decode, in: snapshot, for: request, constraints, at: now, using: &generator) {
+        case .none: return .none
+        case .full: return .full
+        case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
+        }
+    }
+
     /// Chooses a backend of one role.
     ///
     /// - Parameter members: those to choose among; the present ones where nil.

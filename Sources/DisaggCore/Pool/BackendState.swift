@@ -28,6 +28,7 @@ package final class BackendState: Sendable {
     private let leaseEnd = Atomic<UInt64>(0)
     private let restart = Atomic<Bool>(false)
     private let restartCount = Atomic<Int>(0)
+    private let told = NIOLockedValueBox<EngineFacts?>(nil)
 
     package init(
         _ backend: Backend, meter: BackendMeter = BackendMeter(serial: 0),
@@ -63,6 +64,12 @@ package final class BackendState: Sendable {
             return value > 0 ? value : nil
         }
         set { context.store(newValue ?? 0, ordering: .relaxed) }
+    }
+
+    /// What the engine told of itself for the hand-off; nil until it was asked, and where it may have been started anew.
+    package var facts: EngineFacts? {
+        get { told.withLockedValue { $0 } }
+        set { told.withLockedValue { $0 = newValue } }
     }
 
     /// Counts a request in; every call is paired with ``leave(tokens:)``.

@@ -5,6 +5,9 @@ package struct PolicySet: Sendable {
     /// Chooses both together; nil where each role has its own.
     package let pair: (any PairBalancingPolicy)?
 
+    /// Chooses for a request without hand-off; nil where ``decode`` does.
+    package let alone: (any PairBalancingPolicy)?
+
     /// The facts of all picks.
     package let needs: FactSet
 
@@ -14,6 +17,7 @@ package struct PolicySet: Sendable {
         self.prefill = prefill
         self.decode = decode
         self.pair = pair
+        alone = pair ?? (decode as? PairHalfPolicy)?.pair
         needs = pair?.needs ?? prefill.needs.union(decode.needs)
     }
 

@@ -36,6 +36,8 @@ final class AdminHandler: ClientRequestHandler {
 
     // MARK: Requests
 
+    func refuse(_ error: DisaggError, to sink: ResponseSink) { sink.respond(error) }
+
     func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
         let method = request.method == .head ? HTTPRequest.Method.get : request.method
         let route = AdminRoute.find(method: method.rawValue, path: request.path)

@@ -152,6 +152,7 @@ extension AdminPage {
             role === 'prefill'
               ? { name: 'queued tokens', n: 1, wide: 1, cell: b => count(b.queued_tokens) }
               : { name: 'KV reserved', wide: 1, cell: b => b.kv_chunks ? [bar(b.kv_chunks.used, b.kv_chunks.capacity, true), `${b.kv_chunks.used} / ${b.kv_chunks.capacity}`] : '–' },
+            { name: 'first token', n: 1, wide: 1, cell: b => timeText(b.time_to_first_token_seconds) },
             role === 'prefill'
               ? { name: 'open hand-offs', n: 1, wide: 1, cell: b => count(b.open_handoffs) }
               : { name: 'per token', n: 1, wide: 1, cell: b => timeText(b.time_per_token_seconds) },

@@ -62,10 +62,8 @@ struct AdminServices: Sendable {
             }
             return .json(try await controller.setWeight(id, to: weight).json)
         case .setRole(let id):
-            let body = try AdminBody(call.body, known: ["role", "receiver"])
-            let host = try await controller.show(id).backend.host
-            let status = try await controller.setRole(
-                id, to: try body.role(), receiver: try body.receiver(host: host), isForced: query.isForced)
+            let body = try AdminBody(call.body, known: ["role"])
+            let status = try await controller.setRole(id, to: try body.role(), isForced: query.isForced)
             return await settle(status, query)
         case .showReload:
             let outcome = await reloader.last

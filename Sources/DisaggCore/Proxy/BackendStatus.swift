@@ -18,6 +18,8 @@ struct BackendStatus: Sendable {
     let overloads: Int
     /// KV chunks that are reserved at a decoder, and how many there are; nil where nothing bounds them.
     let chunks: (used: Int, capacity: Int)?
+    /// Seconds from a leg's dispatch to its first token, as observed.
+    let timeToFirstToken: Double?
     /// Seconds between the tokens of its streams, as observed.
     let timePerToken: Double?
     /// Prompt tokens it computes in a second, as observed.
@@ -46,6 +48,7 @@ struct BackendStatus: Sendable {
         failures = state.failed
         overloads = state.overloaded
         chunks = state.meter.budget.capacity.map { (state.meter.budget.used, $0) }
+        timeToFirstToken = state.meter.timeToFirstToken
         timePerToken = state.meter.timePerToken?.seconds
         tokensPerSecond = state.meter.tokensPerSecond
         needsRestart = state.needsRestart
@@ -76,6 +79,7 @@ struct BackendStatus: Sendable {
                 $0.member("capacity", chunks.capacity)
             }
         }
+        json.member("time_to_first_token_seconds", timeToFirstToken)
         json.member("time_per_token_seconds", timePerToken)
         json.member("tokens_per_second", tokensPerSecond)
         json.member("needs_restart", needsRestart)

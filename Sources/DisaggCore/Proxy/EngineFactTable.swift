@@ -1,16 +1,14 @@
 internal import HTTPTypes
 internal import NIOCore
 
-/// One event loop's knowledge of what prefill engines tell about themselves, asked for when it is first needed and again
-/// after a failure.
+/// Finds what prefill engines tell about themselves, asked for when it is first needed and again after a failure; one for
+/// each event loop. What is found is kept with the backend, so that it ends with it.
 final class EngineFactTable {
     private let upstream: UpstreamPool
     private let reactor: Reactor
     private let timeout: Duration
-    private var known: [ObjectIdentifier: EngineFacts] = [:]
+    /// Who waits for a backend's answer; the question under way holds the backend.
     private var waiting: [ObjectIdentifier: [(Result<EngineFacts, DisaggError>) -> Void]] = [:]
-    /// The bootstrap servers, which are not the engines' own HTTP servers.
-    private var bootstraps: [ObjectIdentifier: BackendState] = [:]
     /// What engines said of themselves in their pings, by their HTTP addresses.
     private var registrations: [Endpoint: EngineRegistration] = [:]
 
@@ -27,16 +25,13 @@ final class EngineFactTable {
         _ needed: NeededFacts, of backend: BackendState,
         completion: @escaping (Result<EngineFacts, DisaggError>) -> Void
     ) {
+        if let facts = backend.facts { return completion(.success(facts)) }
         let key = ObjectIdentifier(backend)
-        if let facts = known[key] { return completion(.success(facts)) }
         waiting[key, default: []].append(completion)
         // Others wait already: one question is enough.
         guard waiting[key]?.count == 1 else { return }
         ask(needed, of: backend, fresh: false)
     }
-
-    /// Forgets an engine that may have been started anew.
-    func forget(_ backend: BackendState) { known[ObjectIdentifier(backend)] = nil }
 
     // MARK: Engines that register themselves
 
@@ -77,7 +72,7 @@ final class EngineFactTable {
         let exchange = CollectingExchange(timeout: timeout, on: reactor) { [self] result in
             if case .failure(.staleConnection) = result { return ask(needed, of: backend, fresh: true) }
             let found = read(result, isBootstrap ? EngineFacts.mooncake : EngineFacts.tensorRT)
-            if let found { known[ObjectIdentifier(backend)] = found }
+            if let found { backend.facts = found }
             let error = DisaggError(
                 .unavailable,
                 "\(backend.backend.id): http://\(server.authority)\(target) does not tell what the hand-off needs; is it the engine's "
@@ -101,15 +96,12 @@ final class EngineFactTable {
         return parse(json)
     }
 
+    /// The bootstrap server, which is not the engine's own HTTP server.
     private func bootstrap(of backend: BackendState) -> BackendState {
-        let key = ObjectIdentifier(backend)
-        if let state = bootstraps[key] { return state }
         let transfer = backend.backend.transfer
-        let state = BackendState(
+        return BackendState(
             Backend(
                 id: "\(backend.backend.id) bootstrap", role: .prefill, host: transfer.host,
                 port: transfer.bootstrapPort))
-        bootstraps[key] = state
-        return state
     }
 }

@@ -1,71 +1,8 @@
-internal import HTTPTypes
 internal import Logging
-internal import NIOConcurrencyHelpers
 internal import NIOCore
-internal import Tracing
-
-/// What every event loop of one proxy shares; immutable, or counted atomically.
-final class ProxyShared: Sendable {
-    let deployment: Deployment
-    let pool: BackendPool
-    let admission: AdmissionGate
-    let factsReader: RequestFactsReader
-    /// Which prompts' KV decoders have; nil where no decision depends on it.
-    let decoderPrefixes: DecoderPrefixes?
-    let handoff: any HandoffProtocol
-    /// Prefill engines that a client's header may name.
-    private let allowedPrefillers: [BackendState]
-    /// What conversations left at their decoders; nil where turns are not handed back.
-    let turns: NIOLockedValueBox<ConversationTurns>?
-    let logger: Logger
-    /// What an embedding application bootstrapped; nil where it did not, so that nothing is done for nobody.
-    let tracer = RequestTrace.bootstrapped
-
-    init(deployment: Deployment, policies: PolicySet? = nil, logger: Logger) {
-        self.deployment = deployment
-        self.logger = logger
-        pool = BackendPool(
-            prefill: deployment.backends(.prefill), decode: deployment.backends(.decode), routing: deployment.routing,
-            decodeChunks: deployment.decodeChunks, policies: policies)
-        admission = AdmissionGate(capacity: deployment.admission.queue)
-        // LMCache's decoders run without a prefix cache (LMCache issue 2933): what they had is gone.
-        let guesses = deployment.handoff != .lmcache
-        let events = pool.policies.decode as? KVEventsPolicy
-        let isAsked = deployment.conditional.minimumUncachedTokens > 0 && (guesses || events != nil)
-        decoderPrefixes =
-            isAsked ? DecoderPrefixes(deployment.routing.prefixCache, events: events, guesses: guesses) : nil
-        factsReader = RequestFactsReader(
-            needs: pool.policies.needs.union(decoderPrefixes?.needs ?? []), model: deployment.model,
-            session: deployment.routing.session,
-            admission: deployment.admission)
-        handoff = HandoffKind.makeProtocol(deployment)
-        let handsBack = deployment.handoff == .nixl && deployment.handoffOptions.bidirectional
-        turns = handsBack ? NIOLockedValueBox(ConversationTurns()) : nil
-        let pool = pool
-        allowedPrefillers = deployment.proxy.requests.allowedPrefillers.map { target in
-            // A backend of the deployment is counted as what it is.
-            pool.prefill.first { $0.backend.host == target.host && $0.backend.port == target.port }
-                ?? BackendState(
-                    Backend(id: "prefiller-\(target)", role: .prefill, host: target.host, port: target.port))
-        }
-    }
-
-    /// The prefill engine that a request's header names; nil where it names none.
-    ///
-    /// - Throws: ``DisaggError`` where what it names is no address or not on the deployment's list.
-    func wishedPrefill(_ headers: HeaderBlock) throws(DisaggError) -> BackendState? {
-        let allowed = allowedPrefillers
-        guard
-            let target = try PrefillerHeader.target(
-                headers.all("x-prefiller-host-port"),
-                allowed: allowed.map { Endpoint(host: $0.backend.host, port: $0.backend.port) })
-        else { return nil }
-        return allowed.first { $0.backend.host == target.host && $0.backend.port == target.port }
-    }
-}
 
 /// One event loop of a proxy: its connections to the engines, its requests under way, its counters. Never leaves the loop.
-final class LoopContext: ClientRequestHandler {
+final class LoopContext {
     /// How often deadlines are looked at. Coarse on purpose: one timer a loop instead of one a request.
     static let tickInterval = TimeAmount.milliseconds(100)
 
@@ -106,7 +43,7 @@ final class LoopContext: ClientRequestHandler {
     private var requestFacts = RequestFacts()
     private var lastMembers: PoolSnapshot
     var releasesUnderWay = 0
-    private(set) var passesUnderWay = 0
+    var passesUnderWay = 0
     private var timer: RepeatedTask?
     private(set) var isDraining = false
 
@@ -176,11 +113,7 @@ final class LoopContext: ClientRequestHandler {
             guard alone else {
                 return shared.pool.pickPair(in: members, for: facts, constraints, at: now, using: &generator)
             }
-            switch shared.pool.pick(.decode, in: members, for: facts, constraints, at: now, using: &generator) {
-            case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
-            case .full: return .full
-            case .none: return .none
-            }
+            return shared.pool.pickAlone(in: members, for: facts, constraints, at: now, using: &generator)
         }
     }
 
@@ -257,152 +190,11 @@ final class LoopContext: ClientRequestHandler {
         if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { metrics.connections -= 1 }
     }
 
-    func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
-        let route = Route.find(method: request.method, path: request.path)
-        switch route {
-        case .generation(.native) where shared.deployment.handoff != .sglang && shared.deployment.handoff != .none:
-            refuse(
-                request, sink, endpoint: nil, reason: "no-route",
-                DisaggError(
-                    .notFound,
-                    "\(request.path) is SGLang's; this proxy's hand-off is \(shared.deployment.handoff.rawValue)"))
-        case .generation(let endpoint):
-            return generate(request, endpoint: endpoint, to: sink)
-        case .anyDecoder where !shared.handoff.rules.decoderServesAlone:
-            sink.respond(
-                DisaggError(
-                    .notFound,
-                    "\(request.path) needs an engine that serves it alone, which decoders of "
-                        + "\(shared.deployment.handoff.rawValue) never do"))
-        case .anyEngine, .anyDecoder, .holdingDecoder:
-            let pass = PassThrough(loop: self, sink: sink, request: request, route: route)
-            passesUnderWay += 1
-            pass.start()
-            return pass
-        case .load: answerLoad(sink)
-        // Probes and scrapes come by the second and are not logged.
-        case .health: sink.respond(status: 200, lines: "", body: ByteBuffer())
-        case .ready: Readiness.answer(loop: self, sink: sink)
-        case .metrics: answerMetrics(sink, .asked(by: request.headers.first("accept")))
-        case .notFound:
-            refuse(
-                request, sink, endpoint: nil, reason: "no-route",
-                DisaggError(
-                    .notFound,
-                    "no such path: \(request.path); this proxy serves \(Route.served)"))
-        case .methodNotAllowed(let allowed):
-            refuse(
-                request, sink, endpoint: nil, reason: "no-route",
-                DisaggError(
-                    .methodNotAllowed, "\(request.method.rawValue) is not allowed on \(request.path); use \(allowed)"),
-                lines: "allow: \(allowed)\r\n")
-        }
-        return nil
-    }
-
-    private func generate(
-        _ request: ClientRequest, endpoint: GenerationRequest.Endpoint, to sink: ResponseSink
-    ) -> (any RequestInFlight)? {
-        do throws(DisaggError) {
-            let generation = try GenerationRequest(endpoint: endpoint, body: request.body)
-            var wish = PairWish()
-            wish.prefill = try shared.wishedPrefill(request.headers)
-            switch try RequestSplitting.judge(generation, shared) {
-            case .whole(let whole, let alone):
-                let driver = RequestDriver(
-                    loop: self, sink: sink, request: whole, headers: request.headers, parent: request.trace,
-                    alone: alone)
-                driver.wish = wish
-                begin(driver)
-                return driver
-            case .parts(let split):
-                let parts = PartedRequest(
-                    loop: self, sink: sink, split: split, headers: request.headers, wish: wish, parent: request.trace)
-                parts.start()
-                return parts
-            }
-        } catch {
-            let decision = HandoffDecision(handoff: shared.deployment.handoff, reason: .invalidRequest)
-            var record = self.record(of: request, endpoint: endpoint.rawValue, reason: decision.reason.rawValue)
-            let shown = settings.requests.showsDecision ? decision.line : ""
-            sink.respond(
-                status: error.code.statusCode, extraLines: "x-request-id: \(record.requestID)\r\n" + shown,
-                json: endpoint.errorBody(error))
-            record.status = error.code.statusCode
-            ended(record, sink)
-            return nil
-        }
-    }
-
     /// Counts a driver in and starts it.
     func begin(_ driver: RequestDriver) {
         driver.slot = requests.add(driver)
         if driver.onEnd == nil { metrics.requestsInFlight += 1 }
         driver.start()
-    }
-
-    /// vLLM's `/load`: what the whole deployment has to do, as one engine tells it of itself.
-    private func answerLoad(_ sink: ResponseSink) {
-        guard let collectMetrics else {
-            return sink.respond(status: 200, json: ByteBuffer(string: #"{"server_load":0}"#))
-        }
-        collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
-            let load = (try? result.get())?.requestsInFlight ?? 0
-            sink.respond(status: 200, json: ByteBuffer(string: #"{"server_load":\#(load)}"#))
-        }
-    }
-
-    /// Answers a request that comes to no backend.
-    ///
-    /// - Parameter reason: one of a fixed set of words.
-    private func refuse(
-        _ request: ClientRequest, _ sink: ResponseSink, endpoint: String?, reason: String, _ error: DisaggError,
-        lines: String = ""
-    ) {
-        var record = self.record(of: request, endpoint: endpoint, reason: reason)
-        sink.respond(error, extraLines: lines + "x-request-id: \(record.requestID)\r\n")
-        record.status = error.code.statusCode
-        ended(record, sink)
-    }
-
-    /// What is known of a request that is no generation.
-    func record(of request: ClientRequest, endpoint: String?, reason: String) -> RequestRecord {
-        let id = RequestHeadWriter.requestID(request.headers, using: &generator, loop: index)
-        var record = RequestRecord(
-            method: request.method.rawValue, path: String(request.path), endpoint: endpoint, requestID: id,
-            at: NIODeadline.now().uptimeNanoseconds)
-        record.reason = reason
-        record.traceID = TraceParent.traceID(request.headers.first("traceparent"))
-        record.bytesIn = request.body.readableBytes
-        return record
-    }
-
-    /// Counts and logs a request that is no generation.
-    func ended(_ finished: RequestRecord, _ sink: ResponseSink) {
-        var record = finished
-        record.timeline.ended(at: NIODeadline.now().uptimeNanoseconds)
-        record.endedAt = UTCTime.now
-        record.bytesOut = sink.bodyBytes
-        record.handoff = shared.deployment.handoff.rawValue
-        metrics.count(record)
-        accessLog?.add(record)
-    }
-
-    private func answerMetrics(_ sink: ResponseSink, _ format: PrometheusText.Format) {
-        guard let collectMetrics else { return sink.respond(status: 200, lines: "", body: ByteBuffer()) }
-        let shared = shared
-        collectMetrics().hop(to: reactor).assumeIsolated().whenComplete { result in
-            switch result {
-            case .success(let metrics):
-                let families = metrics.families(
-                    pool: shared.pool, handoff: shared.deployment.handoff, at: .now())
-                sink.respond(
-                    status: 200, lines: "content-type: \(format.contentType)\r\n",
-                    body: ByteBuffer(string: PrometheusText.page(families, format: format)))
-            case .failure(let error):
-                sink.respond(DisaggError(.unavailable, "metrics cannot be read: \(error)"))
-            }
-        }
     }
 
     func finished(_ driver: RequestDriver) {

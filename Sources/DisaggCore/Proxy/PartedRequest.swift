@@ -63,7 +63,7 @@ final class PartedRequest: RequestInFlight {
             split.request, requestID: requestID, traceParent: headers.first("traceparent"), at: RequestDriver.now)
         let prefix = split.request.endpoint == .chatCompletions ? "chatcmpl-" : "cmpl-"
         id = prefix + requestID
-        merge = PartStreamMerge(id: id)
+        merge = PartStreamMerge(id: id, samples: split.request.endpoint == .native ? split.choices : nil)
         bodies = Array(repeating: ByteBuffer(), count: split.count)
     }
 
@@ -231,7 +231,7 @@ final class PartedRequest: RequestInFlight {
 
     private func lines(_ contentType: String) -> ByteBuffer {
         var lines = ByteBuffer(string: "content-type: \(contentType)\r\nx-request-id: \(requestID)\r\n")
-        if loop.shared.deployment.proxy.requests.showsDecision,
+        if loop.settings.requests.showsDecision,
             var decision = decision ?? running.values.first?.decision
         {
             decision.parts = split.count

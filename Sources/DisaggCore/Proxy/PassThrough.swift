@@ -17,6 +17,8 @@ final class PassThrough: RequestInFlight {
     private var isOver = false
 
     private let route: Route
+    /// What goes to the engine.
+    private var body: [ByteBuffer] = []
 
     init(loop: LoopContext, sink: ResponseSink, request: ClientRequest, route: Route) {
         self.route = route
@@ -31,7 +33,27 @@ final class PassThrough: RequestInFlight {
         candidates = all.filter { $0.isAvailable(at: now) } + all.filter { !$0.isAvailable(at: now) }
     }
 
-    func start() { tryNext(lastFailure: nil) }
+    func start() {
+        do throws(DisaggError) {
+            body = try forwarded()
+        } catch {
+            finish()
+            sink.respond(error, extraLines: "x-request-id: \(requestID)\r\n")
+            return ended(status: error.code.statusCode)
+        }
+        tryNext(lastFailure: nil)
+    }
+
+    /// The client's body, without the router-only fields where a decoder computes something of it.
+    ///
+    /// - Throws: ``DisaggError`` for what is neither a form nor a JSON object: an engine could read it in another way.
+    private func forwarded() throws(DisaggError) -> [ByteBuffer] {
+        guard request.method == .post, request.body.readableBytes > 0 else { return [] }
+        let isForm = request.headers.first("content-type")?.lowercased().hasPrefix("multipart/form-data") == true
+        guard route == .anyDecoder, !isForm else { return [request.body] }
+        let (scanned, table) = try GenerationRequest.scan(request.body)
+        return LegRewriting.stripping.apply(to: scanned, table)
+    }
 
     private func tryNext(lastFailure: UpstreamFailure?) {
         guard !candidates.isEmpty else {
@@ -71,12 +93,11 @@ final class PassThrough: RequestInFlight {
             }
         }
         self.exchange = exchange
-        let hasBody = request.method == .post
         loop.upstream.send(
             head: heads.head(
                 method: request.method, target: request.target, backend: backend,
-                bodyBytes: hasBody ? request.body.readableBytes : nil),
-            body: hasBody && request.body.readableBytes > 0 ? [request.body] : [], to: backend, fresh: fresh,
+                bodyBytes: request.method == .post ? body.reduce(0) { $0 + $1.readableBytes } : nil),
+            body: body, to: backend, fresh: fresh,
             for: exchange)
     }
 

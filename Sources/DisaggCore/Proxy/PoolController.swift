@@ -139,11 +139,7 @@ actor PoolController {
     }
 
     /// Drains a backend in its role, then gives it the other one.
-    ///
-    /// - Parameter receiver: where it takes KV, for a decoder of the hand-offs that need to know.
-    func setRole(_ id: String, to role: BackendRole, receiver: PDReceiver?, isForced: Bool) throws(DisaggError)
-        -> BackendStatus
-    {
+    func setRole(_ id: String, to role: BackendRole, isForced: Bool) throws(DisaggError) -> BackendStatus {
         let state = try find(id)
         guard state.backend.role != role else {
             if case .role = pending[id] { return try resume(id) }
@@ -156,8 +152,6 @@ actor PoolController {
         }
         var backend = state.backend
         backend.role = role
-        backend.receiver = receiver
-        try checkReceiver(backend)
         if !isForced { try checkNotLast(state) }
         _ = try? pool.drain(id: id)
         pending[id] = .role(backend)

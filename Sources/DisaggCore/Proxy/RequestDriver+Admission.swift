@@ -111,6 +111,7 @@ extension RequestDriver {
         queuedTokens = max(0, tokens - pair.cachedTokens)
         hold(prefill: pair.prefill)
         hold(decode: pair.decode)
+        if isAlone { beginPrompt(at: pair.decode, tokens: queuedTokens) }
     }
 
     // MARK: What is held
@@ -174,6 +175,7 @@ extension RequestDriver {
     /// The request is over: nothing of the pool is held any more.
     func letGo() {
         stopWaiting()
+        endPrompt(isComputed: false)
         hold(prefill: nil)
         hold(decode: nil)
         giveChunksBack()
@@ -205,6 +207,7 @@ extension RequestDriver {
         if let chosen = picked?.decode, !triedDecode.contains(where: { $0 === chosen }) { return chosen }
         let chosen = loop.pick(.decode, for: request, from: origin, constraints)
         hold(decode: chosen)
+        if let chosen, isAlone { beginPrompt(at: chosen, tokens: promptTokens) }
         giveChunksBack()
         if let chosen, neededChunks > 0 {
             let budget = chosen.meter.budget

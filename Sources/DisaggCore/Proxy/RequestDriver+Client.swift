@@ -57,7 +57,7 @@ extension RequestDriver {
             prefillDeadline = nil
             failure = DisaggError(.gatewayTimeout, "\(prefill.backend.id) does not answer")
             triedPrefill.append(prefill)
-            return perform(machine.prefillFailed(.timeout))
+            return perform(machine.prefillFailed(.silent))
         }
         if let exchange = decodeExchange, machine.decode == .sent, exchange.wasSent, let decode,
             decode.downCause == .silent

@@ -24,6 +24,7 @@ extension RequestDriver {
         if pausedSince != nil { exchange.pause() }
         decodeExchange = exchange
         enterDecode(decode)
+        timePrompt()
         let joined = trace?.begin("decode", backend: decode.backend.id) ?? []
         loop.upstream.send(
             head: heads.head(of: leg, to: decode, joining: joined), body: leg.body, to: decode,
@@ -38,6 +39,7 @@ extension RequestDriver {
         if exchange.status == 0 { record.timeline.decodeAnswered(at: Self.now, succeeded: false) }
         decodeExchange = nil
         exchange.detach()
+        endPrompt(isComputed: false)
         decode?.leave(tokens: promptTokens)
         loop.shared.admission.roomFreed()
     }
@@ -106,7 +108,7 @@ extension RequestDriver {
     private func refreshFacts() -> Bool {
         guard decodeIsHandedOff, !handoff.neededFacts.isEmpty, !refreshedFacts, let prefill else { return false }
         refreshedFacts = true
-        loop.facts.forget(prefill)
+        prefill.facts = nil
         return true
     }
 
@@ -115,6 +117,8 @@ extension RequestDriver {
         guard let exchange = decodeExchange else { return }
         status = streamIsOpen ? 200 : exchange.status
         sawFirstByte()
+        observeFirstByte(of: exchange)
+        endPrompt(isComputed: exchange.outcome < 400)
         if decodeIsHandedOff, exchange.outcome < 400 {
             endHold()
             endKV(.consumed)
@@ -132,15 +136,6 @@ extension RequestDriver {
         closeDecode()
         sink.end()
         perform(machine.decodeEnded())
-    }
-
-    /// The stream's mean time between tokens: an engine sends each in a piece of its own.
-    private func observePace(_ exchange: DecodeExchange) {
-        guard loop.measuresSpeed, exchange.pieces > 1, let decode, let began = exchange.began else { return }
-        let now = NIODeadline.now()
-        let seconds = Double((now - began).nanoseconds) / 1e9
-        decode.meter.observe(
-            timePerToken: seconds / Double(exchange.pieces), running: decode.meter.inFlight, at: now.uptimeNanoseconds)
     }
 
     func decodeFailed(_ exchange: DecodeExchange, _ why: UpstreamFailure) {

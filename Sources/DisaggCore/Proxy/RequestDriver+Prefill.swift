@@ -111,6 +111,7 @@ extension RequestDriver {
                 return perform(machine.prefillAnswered(.failed))
             }
             answer = read
+            observePrefillTime(at: backend)
             logprobMerge?.read(whole.body, isStream: request.isStream)
             merge = handoff.firstTokenMerge(request, answer: read)
             if verdict == .unusable {
@@ -151,7 +152,7 @@ extension RequestDriver {
 
     func blamePrefill(_ backend: BackendState, _ error: DisaggError) {
         triedPrefill.append(backend)
-        loop.facts.forget(backend)
+        backend.facts = nil
         failure = error
     }
 

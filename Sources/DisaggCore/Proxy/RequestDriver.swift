@@ -34,6 +34,8 @@ final class RequestDriver: RequestInFlight {
     /// Prompt tokens that the prefill backend has to compute.
     var queuedTokens = 0
     var promptTokens = 0
+    /// The prompt that a decode backend is to compute without a prefill backend, until it has or the leg ends.
+    var openPrompt: OpenPrompt?
     /// Chunks taken of the chosen decoder's budget for an attempt that has not begun.
     var chunksHeld: (budget: ChunkBudget, chunks: Int)?
     /// The present attempt's KV, until it is used or somebody else sees to it.

@@ -1,8 +1,5 @@
 /// Decides whether a request goes on as it came or in parts.
 enum RequestSplitting {
-    /// Parts of one request at most: each is a request of its own to two engines.
-    static let maximumParts = 256
-
     /// What becomes of a request.
     enum Outcome {
         /// It goes on in one piece, to a decoder alone where a reason is given.
@@ -19,7 +16,8 @@ enum RequestSplitting {
         guard isRefused || reason == .promptList || reason == .severalChoices, !shared.pool.prefill.isEmpty else {
             return .whole(request, alone: reason)
         }
-        switch RequestSplit.split(request, maximumParts: maximumParts) {
+        switch RequestSplit.split(request, maximumParts: RequestSplit.maximumParts, areCopies: handoff.choicesAreCopies)
+        {
         case .alone(let why): return .whole(request, alone: why)
         case .split(let split):
             let part = try split.request(prompt: 0)

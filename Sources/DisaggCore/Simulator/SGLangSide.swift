@@ -10,10 +10,12 @@ import NIOCore
 /// | a prefill without a room                         | an assertion: the engine dies                                    |
 /// | a decode without a room                          | 400: it cannot prefill                                           |
 /// | lists of other lengths than the batch's          | 400                                                              |
+/// | `n` above 1                                      | all samples of a prompt get its room: both engines wait 300 s, then fail |
 /// | the legs name different ranks of the prefill     | they never meet                                                  |
 /// | one leg never comes, is refused, aborted or dies | the other waits 300 s, then fails with 500 (#8177, #28651)       |
 ///
-/// Source: SGLang `python/sglang/srt/disaggregation/{prefill,decode}.py`; sglang-router 0.3.2 `mini_lb.py`.
+/// Source: SGLang `python/sglang/srt/disaggregation/{prefill,decode}.py`; sglang-router 0.3.2 `mini_lb.py`; for `n` SGLang
+/// pull requests 24223, 26486 and 40297, none of them merged.
 final class SGLangSide: EngineSide {
     private struct Waiting {
         var request: ActiveRequest
@@ -48,8 +50,8 @@ final class SGLangSide: EngineSide {
             }
             return
         }
-        let batch = request.prompts.count > 1 ? request.prompts.count : request.choices
-        let isList = request.isBatch || request.prompts.count > 1 || request.choices > 1
+        let batch = request.prompts.count
+        let isList = request.isBatch || request.prompts.count > 1
         let rooms = Self.rooms(request)
         guard (room.kind == .array) == isList, rooms.count == batch, rooms.allSatisfy({ $0 >= 0 }) else {
             throw .badRequest("bootstrap_room must have \(batch) elements, one for each request of the batch.")
@@ -69,6 +71,10 @@ final class SGLangSide: EngineSide {
         guard let core else { return }
         let rooms = Self.rooms(request.request)
         guard !rooms.isEmpty, rooms.allSatisfy(occupy) else { return core.crash() }
+        if request.request.choices > 1 {
+            fail(request, after: timers.sglangWaiting)
+            return
+        }
         request.servedRank = rank(of: request.request, "routed_dp_rank", rooms)
         if core.configuration.role == .prefill { return waitForDecoder(rooms, request) }
         guard let places = Self.bootstrap(request.request, count: rooms.count) else { return }

@@ -19,9 +19,7 @@ final class SharedStoreSide: EngineSide {
 
     func start(_ request: ActiveRequest) {
         guard let core else { return }
-        let store = core.configuration.sharedStore
-        let prompts = request.request.prompts.map { TokenHistory($0).hash }
-        if let store, prompts.allSatisfy(store.contains) {
+        if isStored(request) {
             core.loaded(request)
         } else if isAsynchronous, core.configuration.role == .decode {
             core.ledger.misses += 1
@@ -29,9 +27,16 @@ final class SharedStoreSide: EngineSide {
         core.scheduler.submit(request)
     }
 
+    private func isStored(_ request: ActiveRequest) -> Bool {
+        guard let store = core?.configuration.sharedStore else { return false }
+        return request.request.prompts.allSatisfy { store.contains(TokenHistory($0).hash) }
+    }
+
     func prefilled(_ request: ActiveRequest, run: @escaping () -> Void) {
         guard let core else { return }
-        if isAsynchronous, core.configuration.role == .prefill {
+        // Of a prompt that it loaded an engine of both roles stores nothing anew.
+        if isAsynchronous, core.configuration.role == .prefill || core.configuration.role == .both && !isStored(request)
+        {
             let delay = TimeAmount(core.configuration.storeDelay)
             core.loop.assumeIsolated().scheduleTask(in: delay) { [weak self] in self?.store(request) }
         } else {

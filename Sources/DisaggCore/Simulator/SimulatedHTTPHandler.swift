@@ -8,7 +8,7 @@ final class SimulatedHTTPHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     /// Largest request body, in bytes: enough for 1M token ids, and a bound on memory.
-    private static let maximumBodyBytes = 64 << 20
+    private static let maximumBodyBytes = 256 << 20
 
     private let core: SimulatedEngineCore
     private var context: ChannelHandlerContext?

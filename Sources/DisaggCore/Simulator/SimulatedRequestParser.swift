@@ -79,7 +79,11 @@ struct SimulatedRequestParser {
         request.stopTokens = Set(try reader.integers("stop_token_ids"))
         let temperature = try reader.double("temperature") ?? 1
         request.seed = temperature > 0 ? try reader.int("seed") : nil
-        request.transfer = fields["kv_transfer_params"].flatMap { $0.kind == .object ? $0 : nil }
+        // Any of the three comes to the engine; the request's own field is put over the others.
+        let transfer =
+            fields["kv_transfer_params"] ?? fields["vllm_xargs"]?["kv_transfer_params"]
+            ?? fields["sampling_params"]?["extra_args"]?["kv_transfer_params"]
+        request.transfer = transfer.flatMap { $0.kind == .object ? $0 : nil }
         for name in Self.routerFields { request.routerFields[name] = fields[name] }
         request.logprobs = try logprobs(reader, endpoint)
         try check(request, temperature: temperature)

@@ -26,9 +26,12 @@ struct ElasticityTests {
 
     /// Changes the pool while requests run, and expects that none of them failed and no KV was lost.
     private func underLoad(
+        _ topology: Topology = Topology(handoff: .nixl).sized(2, 2),
+        configure: (inout SimulatedEngineConfiguration) -> Void = { _ in },
+        settings: (inout Deployment) -> Void = { _ in },
         _ change: (AdminCaller, SteadyLoad) async throws -> Void
     ) async throws {
-        try await withAdminProxy(topology) { harness, admin, _ in
+        try await withAdminProxy(topology, configure: configure, settings: settings) { harness, admin, _ in
             let load = SteadyLoad(harness)
             try await load.more()
             try await change(admin, load)
@@ -37,6 +40,7 @@ struct ElasticityTests {
             try await harness.settles()
             try await harness.expectClean()
             #expect(try await harness.metric("disagg_kv_leases_leaked_total") == "0")
+            #expect(try await harness.metric("disagg_notifications_timed_out_total") == "0")
         }
     }
 
@@ -104,16 +108,27 @@ struct ElasticityTests {
         }
     }
 
-    @Test("a backend changes its role once it is drained, serves the other one, and no request fails")
-    func role() async throws {
-        try await underLoad { admin, load in
-            let changed = try await admin.call(
-                "PUT", "/admin/v1/backends/decode-1/role?wait=60s", #"{"role":"prefill"}"#)
-            #expect(changed.status == 200)
-            #expect(changed.json?["role"]?.string == "prefill")
-            #expect(changed.json?["state"]?.string == "up")
-            #expect(try await admin.ids("prefill").sorted() == ["decode-1", "prefill-0", "prefill-1"])
-            try await isPicked("decode-1", after: 0, admin, load)
+    @Test(
+        "backends change their roles once they are drained, serve the other one, and no request fails",
+        arguments: [HandoffKind.nixl, .plain, .lmcacheMP])
+    func role(handoff: HandoffKind) async throws {
+        let changes = handoff == .lmcacheMP
+        func engine(_ configuration: inout SimulatedEngineConfiguration) {
+            if changes { configuration.role = .both }
+        }
+        func deployment(_ deployment: inout Deployment) { deployment.lmcache.enginesChangeRoles = changes }
+        try await underLoad(
+            Topology(handoff: handoff).sized(2, 2), configure: engine, settings: deployment
+        ) { admin, load in
+            for (id, role) in [("decode-1", "prefill"), ("prefill-0", "decode"), ("decode-1", "decode")] {
+                let changed = try await admin.call(
+                    "PUT", "/admin/v1/backends/\(id)/role?wait=60s", "{\"role\":\"\(role)\"}")
+                #expect(changed.status == 200)
+                #expect(changed.json?["role"]?.string == role)
+                #expect(changed.json?["state"]?.string == "up")
+                #expect(try await admin.ids(role).contains(id))
+                try await isPicked(id, after: 0, admin, load)
+            }
         }
     }
 

@@ -105,7 +105,8 @@ struct PoolControllerTests {
     @Test(
         "engines keep the role they were started with, and the refusal says what would have to be otherwise",
         arguments: [
-            (HandoffKind.lmcache, "pd_role: both"), (.lmcacheMP, "kv_role kv_both"), (.lmcacheLegacy, "lmcache-legacy"),
+            (HandoffKind.lmcache, "with pd_role: both it only sends"), (.lmcacheMP, "kv_role kv_both"),
+            (.lmcacheLegacy, "lmcache-legacy"),
             (.sglang, "sglang"), (.mooncake, "mooncake"),
         ])
     func fixedRoles(handoff: HandoffKind, reason: String) async {
@@ -113,35 +114,24 @@ struct PoolControllerTests {
             prefill: [backend(.prefill, 0), backend(.prefill, 1)], decode: [backend(.decode, 0)])
         let controller = controller(pool, handoff)
         let error = await #expect(throws: DisaggError.self) {
-            try await controller.setRole("prefill-1", to: .decode, receiver: nil, isForced: false)
+            try await controller.setRole("prefill-1", to: .decode, isForced: false)
         }
         #expect(error?.code == .conflict)
         #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
     }
 
-    @Test("LMCache engines that were started for both roles change them", arguments: [HandoffKind.lmcache, .lmcacheMP])
-    func bothRoles(handoff: HandoffKind) async throws {
+    @Test("engines of LMCache's multi-process mode that were started for both roles change them")
+    func bothRoles() async throws {
         let pool = BackendPool(
             prefill: [backend(.prefill, 0), backend(.prefill, 1)], decode: [backend(.decode, 0), backend(.decode, 1)])
         var deployment = Deployment()
-        deployment.handoff = handoff
+        deployment.handoff = .lmcacheMP
         deployment.lmcache.enginesChangeRoles = true
         let controller = PoolController(pool: pool, deployment: deployment, logger: Logger(label: "test"))
-        if handoff == .lmcache {
-            // A prefill engine must know where to send.
-            let error = await #expect(throws: DisaggError.self) {
-                try await controller.setRole("prefill-1", to: .decode, receiver: nil, isForced: false)
-            }
-            #expect(error?.code == .badRequest && error?.message.contains("receiver") == true)
-            #expect(pool.snapshot.backend(id: "prefill-1")?.isDraining == false)
-        }
-        let receiver = PDReceiver(host: "h", initPorts: [7], allocPorts: [8])
-        _ = try await controller.setRole("prefill-1", to: .decode, receiver: receiver, isForced: false)
-        _ = try await controller.setRole("decode-1", to: .prefill, receiver: nil, isForced: false)
+        _ = try await controller.setRole("prefill-1", to: .decode, isForced: false)
+        _ = try await controller.setRole("decode-1", to: .prefill, isForced: false)
         #expect(await controller.settled("prefill-1", within: .seconds(30))?.backend.role == .decode)
         #expect(await controller.settled("decode-1", within: .seconds(30))?.backend.role == .prefill)
-        #expect(pool.snapshot.backend(id: "prefill-1")?.backend.receiver == receiver)
-        #expect(pool.snapshot.backend(id: "decode-1")?.backend.receiver == nil)
     }
 
     @Test("an engine whose events are elsewhere now is another member, and is never missing")

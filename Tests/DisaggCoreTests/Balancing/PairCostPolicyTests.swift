@@ -92,6 +92,45 @@ struct PairCostPolicyTests {
         #expect(pick(PairCostPolicy(), TestRole(1), slow) == [0, 1])
     }
 
+    @Test("without a hand-off the prompts that wait count, and what is cached does not")
+    func alone() {
+        let policy = PairCostPolicy()
+        let engines = TestRole(2)
+        var generator = SeededGenerator(seed: 4)
+        var facts = facts
+        facts.prefixKeys = PrefixIndexTests.keys(String(repeating: "p", count: 16_000))
+        func pick() -> AloneChoice? {
+            policy.pickAlone(from: engines.candidates(), for: facts, using: &generator)
+        }
+        let first = pick()
+        #expect(first?.cachedTokens == 0)
+        guard let first else { return }
+        let second = pick()
+        #expect(second?.decode == first.decode && (second?.cachedTokens ?? 0) > 3000)
+        engines.meters[first.decode].beginPrompt(tokens: 20_000)
+        #expect(pick()?.decode == 1 - first.decode)
+        // Where it is computed, only a longer answer is in the way of the next: all of a request's tokens are no queue.
+        engines.meters[first.decode].endPrompt(tokens: 20_000)
+        engines.meters[first.decode].enter(tokens: 20_000)
+        facts.prefixKeys = []
+        engines.meters[1 - first.decode].beginPrompt(tokens: 4000)
+        #expect(pick()?.decode == first.decode)
+    }
+
+    @Test("the time to a first token is averaged from the first on, and forgotten with the rest")
+    func firstTokenTime() {
+        let backend = BackendMeter(serial: 0)
+        #expect(backend.timeToFirstToken == nil)
+        for _ in 0..<3 { backend.observe(timeToFirstToken: 0.2, at: Self.second) }
+        #expect(abs((backend.timeToFirstToken ?? 0) - 0.2) < 1e-9)
+        backend.observe(timeToFirstToken: 0.4, at: Self.second)
+        #expect(abs((backend.timeToFirstToken ?? 0) - 0.22) < 1e-9)
+        backend.observe(timeToFirstToken: .infinity, at: Self.second)
+        #expect(abs((backend.timeToFirstToken ?? 0) - 0.22) < 1e-9)
+        backend.forgetOldObservations(at: 32 * Self.second)
+        #expect(backend.timeToFirstToken == nil)
+    }
+
     @Test("a short time of being busy tells nothing, and neither does the first prefill")
     func evidence() {
         var meter = ThroughputMeter()

@@ -83,6 +83,17 @@ struct EngineCommandTests {
         #expect(command.environment["CUDA_VISIBLE_DEVICES"] == "7")
     }
 
+    @Test(
+        "engines that may change their roles are simulated for both, and report what they store",
+        arguments: [true, false])
+    func simulatedRoles(change: Bool) {
+        var deployment = Deployment()
+        deployment.handoff = .lmcacheMP
+        deployment.lmcache.enginesChangeRoles = change
+        let arguments = SimulatedEngineCommand.make(deployment, .decode, replica: 0, places: places).arguments
+        #expect(arguments.contains("both") == change && arguments.contains("--telemetry") == change)
+    }
+
     @Test("a simulated decoder is told its receiver ports")
     func simulated() {
         var deployment = Deployment()

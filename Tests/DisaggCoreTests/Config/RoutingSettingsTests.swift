@@ -89,16 +89,11 @@ struct RoutingSettingsTests {
             ("routing: {prefill: {maxInflight: 1}}", "did you mean \"maxInFlight\"?"),
             (
                 "handoff: nixl\nlmcache: {changeRoles: true}",
-                "expected handoff lmcache or lmcache-mp beside it, got nixl"
-            ),
-            ("handoff: lmcache\nlmcache: {changeRoles: true}", "expected lmcache.backend: sync beside it"),
-            (
-                "handoff: lmcache\nfirstToken: prefill\nlmcache: {changeRoles: true, backend: sync}",
-                "expected firstToken: decode beside it"
+                "expected handoff lmcache-mp beside it, got nixl"
             ),
             (
                 "handoff: lmcache\nlmcache: {changeRoles: true, backend: sync}",
-                "expected prefill.urls and decode.urls beside it"
+                "expected handoff lmcache-mp beside it, got lmcache"
             ),
         ])
     func wrong(yaml: String, message: String) {

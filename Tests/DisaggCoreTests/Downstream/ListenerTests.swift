@@ -12,6 +12,7 @@ struct ListenerTests {
 
         init(_ open: NIOLockedValueBox<Int>) { self.open = open }
 
+        func refuse(_ error: DisaggError, to sink: ResponseSink) { sink.respond(error) }
         func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
             sink.respond(status: 200, lines: "", body: ByteBuffer())
             return nil

@@ -131,6 +131,7 @@ struct ConnectionEndTests {
 
         init(served: NIOLockedValueBox<Int>) { self.served = served }
 
+        func refuse(_ error: DisaggError, to sink: ResponseSink) { sink.respond(error) }
         func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
             let size = request.path == "/large" ? Self.bytes : 64 << 10
             sink.respond(
@@ -243,6 +244,7 @@ struct TricklingClientTests {
         private var mayWrite = true
         private(set) var connection: DownstreamConnection?
 
+        func refuse(_ error: DisaggError, to sink: ResponseSink) { sink.respond(error) }
         func serve(_ request: ClientRequest, to sink: ResponseSink) -> (any RequestInFlight)? {
             self.sink = sink
             sink.begin(status: 200, lines: ByteBuffer(), framing: .length(TricklingClientTests.answerBytes))

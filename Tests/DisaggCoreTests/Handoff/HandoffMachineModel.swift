@@ -91,10 +91,12 @@ struct HandoffMachineModel: ~Copyable {
     mutating func prefillFailed(_ failure: HandoffMachine.Failure) {
         let wasOpen = isPrefillOpen
         let waits = waitingDecode
-        if wasOpen, failure != .timeout {
+        if wasOpen, failure != .timeout, failure != .silent {
             isPrefillOpen = false
             if failure == .broken { prefillBroke() } else { noticesLeft = 0 }
         }
+        // It is cancelled, and may have sent its KV as one that broke.
+        if wasOpen, failure == .silent, rules.prefillMayBeCancelled { prefillBroke() }
         take(
             machine.prefillFailed(failure), "prefill failed \(failure)", expectsNothing: !wasOpen,
             aborts: wasOpen && waits, spares: wasOpen && !waits)
@@ -457,7 +459,7 @@ struct HandoffMachineModel: ~Copyable {
         case 5: prefillAnswered(.unusable)
         case 6: prefillAnswered(.failed)
         case 7: prefillAnswered(.rejected)
-        case 8: prefillFailed(Self.failures[detail % 3])
+        case 8: prefillFailed((Self.failures + [.silent])[detail % 4])
         case 9..<13: noticeArrived()
         case 13, 14: noticesExpired()
         case 15: leaseEnds()

@@ -291,6 +291,13 @@ struct HandoffMachineTests {
             HandoffStory(
                 "a prefill that is too slow is cancelled",
                 [(.start, .openPrefill), (.prefillFails(.timeout), [.cancelPrefill, .fail, .finish])]),
+            HandoffStory(
+                "a prefill whose engine fell silent is cancelled and another pair tried",
+                [
+                    (.start, .openPrefill), (.prefillFails(.silent), [.cancelPrefill, .retryPair]),
+                    (.restart, .openPrefill), (.prefill(.ready), .openDecode), (.head(200), .relayDecode),
+                    (.decodeEnds, .finish),
+                ]),
         ])
     func nixl(story: HandoffStory) { story.check(NixlProtocol().rules) }
 

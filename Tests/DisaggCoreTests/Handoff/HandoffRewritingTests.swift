@@ -38,6 +38,32 @@ struct HandoffRewritingTests {
     private static let strange =
         #""seed":9223372036854775807,"big":123456789012345678901234567890,"f":1.0,"e":1E400,"nul":null ,"x" : [ 1 ,2]"#
 
+    @Test(
+        "transfer parameters that are hidden in other members do not come to an engine",
+        arguments: [
+            (
+                GenerationRequest.Endpoint.completions,
+                #"{"prompt":"a","vllm_xargs":{"x":1,"kv_transfer_params":"evil"},"y":2}"#,
+                #"{"prompt":"a","vllm_xargs":{"x":1},"y":2}"#
+            ),
+            (
+                .chatCompletions, #"{"vllm_xargs":{"kv\u005ftransfer_params":["evil"]},"messages":[]}"#,
+                #"{"vllm_xargs":{},"messages":[]}"#
+            ),
+            (
+                .generate,
+                #"{"token_ids":[1],"sampling_params":{"n":1,"extra_args":{"kv_transfer_params":{"remote_host":"evil"},"x":2}}}"#,
+                #"{"token_ids":[1],"sampling_params":{"n":1,"extra_args":{"x":2}}}"#
+            ),
+        ])
+    func hidden(endpoint: GenerationRequest.Endpoint, body: String, kept: String) throws {
+        let request = try GenerationRequest(endpoint: endpoint, body: ByteBuffer(string: body))
+        #expect(String(buffer: request.body) == kept)
+        // What hides nothing is not copied.
+        let clean = ByteBuffer(string: kept)
+        #expect(try GenerationRequest(endpoint: endpoint, body: clean).body == clean)
+    }
+
     @Test("plain: one token in one piece; unknown fields, order, wide integers, nulls and white space untouched")
     func plain() throws {
         let body =

@@ -191,12 +191,8 @@ struct PairRewritingTests {
     @Test("SGLang: a batch has lists of equal length, and no room twice")
     func sglangBatch() throws {
         let handoff = SGLangProtocol()
-        for (body, chat, count) in [
-            (#"{"prompt":["a","b","c"]}"#, false, 3), (#"{"prompt":[[1,2],[3]]}"#, false, 2),
-            (#"{"messages":[],"n":2}"#, true, 2),
-        ] {
-            let leg = try #require(
-                Self.text(handoff.prefillLeg(try Self.request(body, chat: chat), Self.attempt)))
+        for (body, count) in [(#"{"prompt":["a","b","c"]}"#, 3), (#"{"prompt":[[1,2],[3]]}"#, 2)] {
+            let leg = try #require(Self.text(handoff.prefillLeg(try Self.request(body), Self.attempt)))
             let view = try JSONView(parsing: leg)
             #expect(view["bootstrap_host"]?.elements.map(\.string) == Array(repeating: "10.0.0.1", count: count))
             #expect(view["bootstrap_port"]?.elements.map(\.int) == Array(repeating: 8998, count: count))
@@ -210,6 +206,13 @@ struct PairRewritingTests {
                 == Self.attempt.id.number)
         let many = "{\"prompt\":[" + Array(repeating: "\"a\"", count: 1025).joined(separator: ",") + "]}"
         #expect(handoff.refusal(try Self.request(many))?.code == .badRequest)
+        // The engines would put all samples of a prompt into one room.
+        for choices in ["2", "0", "\"2\"", "[2]"] {
+            for chat in [true, false] {
+                let request = try Self.request(#"{"prompt":"a","messages":[],"n":\#(choices)}"#, chat: chat)
+                #expect(handoff.refusal(request)?.parameter == "n", "\(choices)")
+            }
+        }
     }
 
     @Test("SGLang: a prefill whose 200 tells an error has failed")
@@ -255,6 +258,18 @@ struct PairRewritingTests {
         #expect(
             Self.text(handoff.decodeLeg(chat, Self.attempt, answer: answer))?.hasSuffix(
                 #","prompt_token_ids":[4,5]}"#) == true)
+    }
+
+    @Test(
+        "TensorRT-LLM: a number of choices that is not known to be one is refused",
+        arguments: ["\"2\"", "2", "0", "[2]"])
+    func tensorRTChoices(choices: String) throws {
+        let handoff = TensorRTProtocol(style: .contextFirst)
+        for name in ["n", "best_of"] {
+            let request = try Self.request(#"{"prompt":"a","\#(name)":\#(choices)}"#)
+            #expect(handoff.refusal(request)?.parameter == name)
+        }
+        #expect(handoff.refusal(try Self.request(#"{"prompt":"a","n":1,"best_of":null}"#)) == nil)
     }
 
     @Test("TensorRT-LLM: a context whose first token is the last answers the client itself, in the client's shape")

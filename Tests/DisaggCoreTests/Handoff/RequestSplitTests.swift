@@ -57,6 +57,43 @@ struct RequestSplitTests {
         #expect(why == reason)
     }
 
+    @Test("SGLang's own requests: one sample of every prompt a part, and answers in the order of the prompts")
+    func native() throws {
+        let request = try GenerationRequest(
+            endpoint: .native,
+            body: ByteBuffer(
+                string: #"{"text":["a","b"],"rid":"r","sampling_params":[{"n":2,"x":1},{"x":2,"n":2}],"z":3}"#))
+        #expect(request.choices == 2)
+        guard case .split(let split) = RequestSplit.split(request, maximumParts: 8) else {
+            Issue.record("not split")
+            return
+        }
+        #expect(split.count == 2)
+        #expect(
+            String(buffer: try split.request(prompt: 0).body)
+                == #"{"text":["a","b"],"sampling_params":[{"x":1},{"x":2}],"z":3}"#)
+        func merged(_ bodies: String...) -> String? {
+            PartAnswerMerge.merge(bodies.map { ByteBuffer(string: $0) }, of: split, id: "x").map { String(buffer: $0) }
+        }
+        #expect(
+            merged(#"[{"t":"a0"},{"t":"b0"}]"#, #"[{"t":"a1"} , {"t":"b1"}]"#)
+                == #"[{"t":"a0"},{"t":"a1"},{"t":"b0"},{"t":"b1"}]"#)
+        #expect(merged(#"{"t":"a0"}"#, #"{"t":"a1"}"#) == #"[{"t":"a0"},{"t":"a1"}]"#)
+        #expect(merged("[1]", "[]") == nil && merged("[]", "[]") == nil && merged("no", "no") == nil)
+        var merge = PartStreamMerge(id: "x", samples: 2)
+        var output = ByteBuffer()
+        for (part, data) in [(1, #"{"text":"b","index":1}"#), (0, #"{"text":"a"}"#), (1, "[DONE]")] {
+            let outcome = Array(data.utf8).withUnsafeBytes {
+                merge.write($0, index: part, countsPrompt: true, to: &output)
+            }
+            #expect(outcome == .goesOn)
+        }
+        merge.writeEnd(to: &output)
+        #expect(
+            String(buffer: output)
+                == "data: {\"text\":\"b\",\"index\":3}\n\ndata: {\"text\":\"a\",\"index\":0}\n\ndata: [DONE]\n\n")
+    }
+
     @Test("a seed does not keep a list of prompts with one choice each from being split")
     func seededList() throws { #expect(try Self.split(#"{"prompt":["a","b"],"seed":1}"#).count == 2) }
 

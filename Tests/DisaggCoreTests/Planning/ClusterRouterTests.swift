@@ -70,6 +70,21 @@ import Testing
         #expect(try tail(.pairCost) < 0.9 * tail(.roundRobin))
     }
 
+    @Test func theDefaultPolicyIsNotBehindOthersWhereEnginesDoBoth() throws {
+        let model = try PlanningFixture.h200(eager: false).model
+        let limits = EngineLimits(model.setup, kvTokens: 500_000)
+        let requests = Self.load.requests(count: 3_000, seed: 3)
+        func tail(_ policy: PolicyKind) throws -> Double {
+            let result = ClusterSimulation(engines: (model, limits, 4), proxy: settings(policy)).run(requests)
+            return SimulationReport(result, requests: requests, objectives: .init()).ttft.p90
+        }
+        let own = try tail(.pairCost)
+        for policy in [PolicyKind.roundRobin, .leastLoaded, .leastTokens, .powerOfTwo] {
+            let other = try tail(policy)
+            #expect(own <= 1.05 * other, "\(own) ms, \(policy.rawValue) \(other) ms")
+        }
+    }
+
     @Test func aLimitOfOneLetsRequestsWaitInTheProxy() throws {
         var proxy = settings(.roundRobin)
         proxy.routing.decode.maximumInFlight = 1

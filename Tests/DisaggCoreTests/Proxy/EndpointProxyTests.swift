@@ -135,6 +135,49 @@ struct EndpointProxyTests {
         }
     }
 
+    @Test("a request that a decoder computes without a hand-off carries no transfer parameters of the client")
+    func passedOn() async throws {
+        try await withScriptedDecode(
+            script: { _, _, _ in .send(ScriptedReply.json("{}")) },
+            { server, harness in
+                let body =
+                    #"{"messages":[],"kv_transfer_params":{"remote_host":"evil"},"vllm_xargs":{"kv_transfer_params":1}}"#
+                let form = ["Content-Type: multipart/form-data; boundary=x"]
+                for path in ["/v1/chat/completions/batch", "/v1/embeddings", "/score"] {
+                    #expect(try await harness.proxy.post(path, body).status == 200)
+                    #expect(server.log.requests.last?.hasSuffix("\r\n\r\n{\"messages\":[],\"vllm_xargs\":{}}") == true)
+                    // What a more lenient reader could take for JSON.
+                    for unclear in [#"{"a":NaN,"kv_transfer_params":1}"#, "\u{FEFF}{}", "[]", #"{"a":1}}"#] {
+                        #expect(try await harness.proxy.post(path, unclear).isOpenAIError(400), "\(unclear)")
+                    }
+                }
+                let sent = server.log.requests.count
+                let audio = try await harness.proxy.send(
+                    "POST", "/v1/audio/transcriptions", body: "--x\r\n\r\nsound\r\n--x--", headers: form)
+                #expect(audio.status == 200 && server.log.requests.count == sent + 1)
+                #expect(server.log.requests.last?.hasSuffix("\r\n\r\n--x\r\n\r\nsound\r\n--x--") == true)
+            })
+    }
+
+    @Test("parameters hidden in the sampling parameters do not reach the engines")
+    func hidden() async throws {
+        let body =
+            #"{"token_ids":[72,336],"sampling_params":{"max_tokens":3,"extra_args":{"kv_transfer_params":"#
+            + #"{"do_remote_prefill":true,"remote_host":"10.9.8.7","remote_port":1,"remote_engine_id":"x","#
+            + #""remote_request_id":"y","remote_block_ids":[[1]]}}}}"#
+        for handoff in [HandoffKind.lmcache, .nixl, .plain, .none] {
+            try await withProxy(.init(handoff: handoff)) { harness in
+                #expect(try await harness.proxy.post("/inference/v1/generate", body).status == 200)
+                try await harness.settles()
+                for engine in harness.prefill + harness.decode {
+                    let bodies = try await engine.receivedRequests().bodies
+                    #expect(!bodies.contains { $0.contains("10.9.8.7") }, "\(handoff)")
+                }
+                try await harness.expectClean()
+            }
+        }
+    }
+
     @Test("the client sees the prefill engine's count of cached tokens, in whole answers and in streams")
     func cachedTokens() async throws {
         try await withProxy(

@@ -7,8 +7,10 @@ struct GeneratedRequest: CustomStringConvertible {
 
     var description: String { "POST \(path) \(body)" }
 
-    /// - Parameter isSingle: one prompt and one choice.
-    init(using generator: inout SeededGenerator, isSingle: Bool = false) {
+    /// - Parameters:
+    ///   - isSingle: one prompt and one choice.
+    ///   - hasChoices: whether several choices may be asked for.
+    init(using generator: inout SeededGenerator, isSingle: Bool = false, hasChoices: Bool = true) {
         let isChat = Bool.random(using: &generator)
         var members: [String] = [#""model":"meta-llama/Llama-3.1-8B-Instruct""#]
         func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &generator) < percent }
@@ -53,7 +55,7 @@ struct GeneratedRequest: CustomStringConvertible {
             members.append(#""stream_options":{"include_usage":true}"#)
         }
         if chance(60) { members.append(#""temperature":0"#) }
-        if !isSingle, chance(8) { members.append(#""n":2,"temperature":0.7,"seed":7"#) }
+        if !isSingle, hasChoices, chance(8) { members.append(#""n":2,"temperature":0.7,"seed":7"#) }
         if chance(10) { members.append(#""seed":11"#) }
         if chance(15) { members.append(#""stop":\#(pick(["\"e\"", "[\"a\",\"th\"]", "\" \"", "[\"日\",\"zz\"]"]))"#) }
         if chance(6) { members.append(#""stop_token_ids":[\#(Int.random(in: 10..<400, using: &generator)),77,88]"#) }

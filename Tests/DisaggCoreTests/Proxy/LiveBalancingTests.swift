@@ -39,14 +39,24 @@ struct LiveBalancingTests {
             let fast = try await picks(0)
             let slow = try await picks(1)
             #expect(fast + slow >= 48 && fast >= 2 * slow, "\(fast) and \(slow)")
+            func firstToken(_ index: Int) async throws -> Double {
+                let name = #"disagg_backend_first_token_seconds{backend="prefill-\#(index)""#
+                return try #require(try await harness.metric(name).flatMap { Double($0) })
+            }
+            #expect(try await firstToken(0) >= 0.04)
+            #expect(try await firstToken(1) >= 0.2)
             try await harness.expectClean()
         }
     }
 
-    @Test("a conversation stays where its prefix is", arguments: [PolicyKind.session, .prefixCache, .pairCost])
-    func conversation(policy: PolicyKind) async throws {
+    @Test(
+        "a conversation stays where its prefix is", arguments: [PolicyKind.session, .prefixCache, .pairCost],
+        [(HandoffKind.nixl, "prefill"), (.none, "decode")])
+    func conversation(policy: PolicyKind, place: (handoff: HandoffKind, role: String)) async throws {
         try await withProxy(
-            Topology(handoff: .nixl, prefill: 4, decode: 1),
+            Topology(
+                handoff: place.handoff, prefill: place.role == "prefill" ? 4 : 1, decode: place.role == "decode" ? 4 : 1
+            ),
             .init(
                 configure: { $0.maximumModelLength = 8000 },
                 settings: { for role in BackendRole.allCases { $0.routing[role].policy = policy } })
@@ -61,7 +71,8 @@ struct LiveBalancingTests {
             }
             var used = 0
             for index in 0..<4 {
-                let text = try await harness.metric(#"disagg_backend_picks_total{backend="prefill-\#(index)""#)
+                let text = try await harness.metric(
+                    #"disagg_backend_picks_total{backend="\#(place.role)-\#(index)""#)
                 if text != "0" { used += 1 }
             }
             #expect(used == 1)

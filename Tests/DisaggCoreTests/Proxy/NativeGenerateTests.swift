@@ -13,7 +13,6 @@ struct NativeGenerateTests {
         #"{"input_ids":[[72,336],[1029,77,5]],"sampling_params":[{"max_new_tokens":4},{"max_new_tokens":4}],"rid":["a","b"]}"#,
         #"{"text":["only one"],"sampling_params":{"max_new_tokens":3,"temperature":0}}"#,
         #"{"text":"default limit","sampling_params":{"temperature":0}}"#,
-        #"{"text":"several","sampling_params":{"n":2,"max_new_tokens":3,"temperature":0.5}}"#,
     ]
 
     @Test("one prompt or a batch, text or ids, whole or streamed: as one engine answers", arguments: [1, 2])
@@ -62,13 +61,81 @@ struct NativeGenerateTests {
         }
     }
 
-    @Test("a batch with several choices of each prompt is refused, and other hand-offs do not have the endpoint")
+    /// Requests for several samples: their members with the samples' number left out, and what one result is of.
+    private static let several = [
+        (#""text":"one""#, #"{"n":3,"max_new_tokens":4,"temperature":0}"#, 1),
+        (#""text":["one","two"],"rid":["a","b"]"#, #"{"max_new_tokens":4,"n":3,"temperature":0.5,"seed":5}"#, 2),
+        (#""input_ids":[[72,336],[1029,77]]"#, #"[{"n":3,"max_new_tokens":4},{"max_new_tokens":4,"n":3}]"#, 2),
+        (#""text":["one"]"#, #"{"n":3,"max_new_tokens":4}"#, 1),
+    ]
+
+    @Test("several samples are a hand-off each, those of one prompt side by side", arguments: several)
+    func samples(prompt: String, sampling: String, prompts: Int) async throws {
+        try await withProxy(.init(handoff: .sglang, prefill: 2, decode: 2)) { harness in
+            let members = #""return_logprob":true,"logprob_start_len":0"#
+            let single = sampling.replacing(#""n":3"#, with: #""n":1"#)
+            let alone = try await harness.direct.post(
+                "/generate", #"{\#(prompt),"sampling_params":\#(single),\#(members)}"#)
+            let json = try #require(alone.json)
+            func tells(_ result: JSONView?) -> String {
+                "\(result?["text"]?.string ?? "?") \(result?["meta_info"]?["input_token_logprobs"]?.rawString ?? "?")"
+            }
+            let expected = (json.kind == .array ? json.elements : [json]).flatMap {
+                Array(repeating: tells($0), count: 3)
+            }
+            #expect(expected.count == 3 * prompts)
+            let body = #"{\#(prompt),"sampling_params":\#(sampling),\#(members)"#
+            let whole = try await harness.proxy.post("/generate", body + "}")
+            #expect(whole.json?.elements.map(tells) == expected, "\(whole.body)")
+            let stream = try await harness.proxy.post("/generate", body + #","stream":true}"#)
+            var last: [Int: JSONView] = [:]
+            for event in stream.events { last[event["index"]?.int ?? -1] = event }
+            #expect(last.keys.sorted() == Array(expected.indices), "\(stream.body)")
+            #expect(expected.indices.map { tells(last[$0]) } == expected)
+            #expect(stream.body.split(separator: "\n\n").count { $0 == "data: [DONE]" } == 1)
+            try await harness.settles()
+            #expect(try await harness.servedByReason() == ["disaggregated": 2])
+            try await harness.expectClean()
+        }
+    }
+
+    @Test("chats and completions for several choices are a hand-off each, greedy and seeded ones, too")
+    func choices() async throws {
+        try await withProxy(.init(handoff: .sglang, prefill: 2, decode: 2)) { harness in
+            for (path, prompt, prompts) in [
+                ("/v1/completions", #""prompt":["a","b"]"#, 2),
+                ("/v1/chat/completions", #""messages":[{"role":"user","content":"a"}]"#, 1),
+            ] {
+                for sampling in [#""temperature":0"#, #""seed":3"#, #""temperature":0.5"#] {
+                    let body = #"{\#(prompt),"max_tokens":3,"n":2,\#(sampling)"#
+                    let whole = try await harness.proxy.post(path, body + "}")
+                    #expect(
+                        whole.json?["choices"]?.elements.compactMap { $0["index"]?.int } == Array(0..<2 * prompts),
+                        "\(whole.body)")
+                    let stream = try await harness.proxy.post(path, body + #","stream":true}"#)
+                    let choices = stream.events.flatMap { $0["choices"]?.elements ?? [] }
+                    #expect(Set(choices.map { $0["index"]?.int }) == Set(0..<2 * prompts), "\(stream.body)")
+                }
+            }
+            try await harness.settles()
+            #expect(try await harness.servedByReason() == ["disaggregated": 12])
+            try await harness.expectClean()
+        }
+    }
+
+    @Test("samples that cannot be a hand-off each are refused, and other hand-offs do not have the endpoint")
     func refused() async throws {
         try await withProxy(.init(handoff: .sglang)) { harness in
-            let answer = try await harness.proxy.post(
-                "/generate", #"{"text":["a","b"],"sampling_params":{"n":2,"max_new_tokens":3}}"#)
-            #expect(answer.isOpenAIError(400))
+            for sampling in [
+                #"{"n":2,"beam_width":4}"#, #"{"n":257}"#, #"{"n":0}"#, #"{"n":"2"}"#, #"[{"n":2},{"n":1}]"#,
+            ] {
+                let answer = try await harness.proxy.post(
+                    "/generate", #"{"text":["a","b"],"sampling_params":\#(sampling)}"#)
+                #expect(answer.isOpenAIError(400), "\(sampling): \(answer.body)")
+                #expect(answer.json?["error"]?["param"]?.string == "sampling_params.n", "\(sampling)")
+            }
             try await harness.expectClean()
+            #expect(try await harness.prefill[0].receivedRequests().total == 0)
         }
         try await withProxy(.init(handoff: .nixl)) { harness in
             let answer = try await harness.proxy.post("/generate", Self.bodies[0])

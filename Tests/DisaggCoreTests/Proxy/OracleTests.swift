@@ -15,9 +15,11 @@ struct OracleTests {
             var generator = SeededGenerator(seed: 20_261_122)
             // A list of prompts or several choices are not to be had of TensorRT-LLM, nor of a P2pNccl decoder.
             let isSingle = [.trtllm, .p2pNCCL].contains(topology.handoff)
+            // SGLang's choices are requests of their own, each of which samples as the first choice of one engine does.
+            let hasChoices = topology.handoff != .sglang
             let count = topology.prefill == 1 ? 30 : 20
             for index in 0..<count {
-                let request = GeneratedRequest(using: &generator, isSingle: isSingle)
+                let request = GeneratedRequest(using: &generator, isSingle: isSingle, hasChoices: hasChoices)
                 let expected = NormalizedAnswer(try await harness.direct.post(request.path, request.body))
                 let actual = NormalizedAnswer(try await harness.proxy.post(request.path, request.body))
                 #expect(actual == expected, "request \(index): \(request)")

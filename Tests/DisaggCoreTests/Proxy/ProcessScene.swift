@@ -126,7 +126,8 @@ final class ProcessScene: Sendable {
     }
 
     /// Expects that no engine but one holds KV, or ever lost any.
-    func expectClean(except dead: (role: BackendRole, index: Int)?) async throws {
+    func expectClean(except dead: (role: BackendRole, index: Int)?, freedTwiceAtMost most: Int = 0) async throws {
+        var freedTwice = 0
         for (role, ports) in [(BackendRole.prefill, prefillPorts), (.decode, decodePorts)] {
             for (index, port) in ports.enumerated() where dead?.role != role || dead?.index != index {
                 let deadline = ContinuousClock.now + .seconds(20)
@@ -135,11 +136,13 @@ final class ProcessScene: Sendable {
                     try await Task.sleep(for: .milliseconds(50))
                     ledger = try await RawHTTPClient(port: port).get("/sim/kv").json
                 }
-                for name in ["held", "leaked", "doubleFreed", "protocolViolations", "expired"] {
+                freedTwice += ledger?["doubleFreed"]?.int ?? most + 1
+                for name in ["held", "leaked", "protocolViolations", "expired"] {
                     #expect(ledger?[name]?.int == 0, "\(role.rawValue)-\(index): \(name) \(ledger?.rawString ?? "-")")
                 }
             }
         }
+        #expect(freedTwice <= most, "freed twice: \(freedTwice)")
     }
 }
 

@@ -182,7 +182,8 @@ final class ProxyHarness: Sendable {
         admin = RawHTTPClient(port: adminPort.withLockedValue { $0 })
         notifyPort = ports.1
         if topology.handoff == .lmcacheMP, let port = ports.1 {
-            for engine in prefill { try await engine.report(to: Endpoint(host: "localhost", port: port)) }
+            let reporting = deployment.lmcache.enginesChangeRoles ? prefill + decode : prefill
+            for engine in reporting { try await engine.report(to: Endpoint(host: "localhost", port: port)) }
         } else if let port = ports.1 {
             senders.withLockedValue {
                 $0 = (0..<topology.prefill * topology.ranks).map { _ in

@@ -45,22 +45,31 @@ struct SGLangHandoffTests {
         }
     }
 
-    @Test("a batch has a room for each prompt, and for each choice")
+    @Test("a batch has a room for each prompt")
     func batches() async throws {
         try await withPair(.sglang) { pair in
             let prompts = #"{"prompt":["one","two"],"max_tokens":4,"temperature":0"#
-            let choices = #"{"prompt":"one","max_tokens":4,"temperature":0.5,"n":2"#
-            for (number, start) in [prompts, choices].enumerated() {
-                let body = "\(start),\(Self.rooms(pair, [Int.max - number * 2, Int.max - number * 2 - 1]))}"
-                async let prefill = pair.prefill.complete(body)
-                async let decode = pair.decode.complete(body)
-                let answers = try await (prefill, decode)
-                let expected = try await pair.alone.complete(start + "}").json?["choices"]?.rawString
-                #expect(answers.1.json?["choices"]?.rawString == expected && answers.0.status == 200)
-            }
+            let body = "\(prompts),\(Self.rooms(pair, [Int.max, Int.max - 1]))}"
+            async let prefill = pair.prefill.complete(body)
+            async let decode = pair.decode.complete(body)
+            let answers = try await (prefill, decode)
+            let expected = try await pair.alone.complete(prompts + "}").json?["choices"]?.rawString
+            #expect(answers.1.json?["choices"]?.rawString == expected && answers.0.status == 200)
             try await pair.expectClean()
             let refused = try await pair.decode.complete("\(prompts),\(Self.room(pair, 9))}")
             #expect(refused.status == 400)
+        }
+    }
+
+    @Test("several choices of a prompt are put into one room, where both engines wait until their limit")
+    func choices() async throws {
+        try await withPair(.sglang, .init { $0.timers.sglangWaiting = .milliseconds(100) }) { pair in
+            let body = #"{"prompt":"one","max_tokens":4,"temperature":0.5,"n":2,\#(Self.room(pair, 7))}"#
+            async let prefill = pair.prefill.complete(body)
+            async let decode = pair.decode.complete(body)
+            let answers = try await (prefill, decode)
+            #expect(answers.0.status == 500 && answers.1.status == 500)
+            try await pair.expectClean()
         }
     }
 
