@@ -12,7 +12,7 @@ root=$PWD
 logs=$root/.build/ci-logs
 
 quick_steps=(scripts format rooms crash-paths links build test release libraries readme benchmarks)
-slow_steps=(fuzz fault-matrix faults embedding clients)
+slow_steps=(fuzz mutations fault-matrix faults embedding clients)
 
 # --- the steps ---------------------------------------------------------------------------------------------------------
 
@@ -51,6 +51,9 @@ step_fuzz() {
     step_build
     DISAGG_FUZZ=long run_tests fuzz.log --filter Fuzz
 }
+
+# Rules of the hand-off machine broken on purpose: a test must fail of each.
+step_mutations() { .ci/check-mutations; }
 
 # Every hand-off under every fault in every combination; where DISAGG_FAULT_MATRIX is a path, the table is written there.
 step_fault-matrix() {
