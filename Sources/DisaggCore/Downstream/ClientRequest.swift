@@ -44,6 +44,12 @@ package protocol ClientRequestHandler: AnyObject {
     func opened(_ connection: DownstreamConnection)
     /// A client's connection ended.
     func closed(_ connection: DownstreamConnection)
+    /// Clients cannot be accepted because too many are connected: connections without a request may end.
+    func makeRoom()
+}
+
+extension ClientRequestHandler {
+    package func makeRoom() {}
 }
 
 /// Limits that hold for every client.

@@ -377,7 +377,12 @@ package final class DownstreamConnection: StreamSocket {
     package func finishUp() {
         isLast = true
         keepAlive = false
-        if phase == .waiting, !requestHasBegun, input.readableBytes == 0 { drain() }
+        if idleSince != nil { drain() }
+    }
+
+    /// Since when the client has asked for nothing; nil while it waits for an answer or sends a request.
+    package var idleSince: NIODeadline? {
+        phase == .waiting && !requestHasBegun && input.readableBytes == 0 ? since : nil
     }
 }
 

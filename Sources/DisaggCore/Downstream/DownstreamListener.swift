@@ -6,6 +6,9 @@ internal import Synchronization
 ///
 /// The kernel spreads connections by a hash of their addresses, which is uneven for a few of them; so a loop that has more
 /// open than another gives the new one away. A client then stays where it is.
+///
+/// Only as many clients are accepted as have descriptors for their engines' connections, too; more wait in the system's queue,
+/// and connections that have been without a request for longest end for them.
 package final class DownstreamListener: Sendable {
     private let sockets: [NIOLoopBound<ListeningSocket>]
 
@@ -22,14 +25,16 @@ package final class DownstreamListener: Sendable {
     /// - Parameters:
     ///   - endpoint: where to listen; port 0 lets the system choose.
     ///   - handlers: the request handler of each loop.
+    ///   - maximumClients: how many connections are open at once; further clients wait.
     ///   - exhausted: hears why clients could not be accepted for a moment.
     /// - Throws: ``SocketError`` where the address cannot be bound.
     package static func bind(
         to endpoint: Endpoint, limits: DownstreamLimits,
         handlers: [NIOLoopBound<any ClientRequestHandler>], reactors: [Reactor],
+        maximumClients: Int = OpenFileLimit.clients,
         exhausted: @escaping @Sendable (SocketError) -> Void = { _ in }
     ) async throws -> DownstreamListener {
-        let balance = AcceptBalance(count: reactors.count)
+        let balance = AcceptBalance(count: reactors.count, maximum: maximumClients)
         let places = zip(handlers, reactors).map { AcceptPlace(handler: $0, reactor: $1) }
         var address = try await NIOThreadPool.singleton.runIfActive {
             try SocketAddress.makeAddressResolvingHost(endpoint.host, port: endpoint.port)
@@ -45,7 +50,11 @@ package final class DownstreamListener: Sendable {
                             on: target, sharesPort: false, reactor: reactor, accepted: { _ in }, exhausted: { _ in }
                         ).close()
                     }
-                    let socket = try ListeningSocket(on: target, sharesPort: true, reactor: reactor) { descriptor in
+                    let socket = try ListeningSocket(on: target, sharesPort: true, reactor: reactor) {
+                        balance.hasRoom
+                    } crowded: {
+                        for place in places { place.makeRoom() }
+                    } accepted: { descriptor in
                         let chosen = balance.choose(index)
                         places[chosen].take(descriptor, limits: limits, balance: balance, index: chosen)
                     } exhausted: {
@@ -89,6 +98,10 @@ private struct AcceptPlace: Sendable {
         }
     }
 
+    func makeRoom() {
+        reactor.execute { handler.value.makeRoom() }
+    }
+
     private func open(_ descriptor: CInt, _ limits: DownstreamLimits, _ balance: AcceptBalance, _ index: Int) {
         _ = DownstreamConnection(
             reactor: reactor, descriptor: descriptor, handler: handler.value, limits: limits
@@ -103,8 +116,15 @@ private final class AcceptBalance: Sendable {
     }
 
     private let counts: [Counter]
+    private let maximum: Int
 
-    init(count: Int) { counts = (0..<count).map { _ in Counter() } }
+    init(count: Int, maximum: Int) {
+        counts = (0..<count).map { _ in Counter() }
+        self.maximum = maximum
+    }
+
+    /// Whether all loops together may have another client.
+    var hasRoom: Bool { counts.reduce(0) { $0 + $1.value.load(ordering: .relaxed) } < maximum }
 
     /// The loop for a client that this one accepted: itself, unless another has fewer.
     func choose(_ own: Int) -> Int {

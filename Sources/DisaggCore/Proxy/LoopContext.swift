@@ -190,6 +190,19 @@ final class LoopContext {
         if connections.removeValue(forKey: ObjectIdentifier(connection)) != nil { metrics.connections -= 1 }
     }
 
+    /// How long a client's connection has had no request before it may end for another client.
+    private static let leastIdle = TimeAmount.seconds(1)
+    /// Connections that end at once for others.
+    private static let maximumLeaving = 64
+
+    func makeRoom() {
+        let limit = NIODeadline.now() - Self.leastIdle
+        let idle = connections.values.compactMap { connection in connection.idleSince.map { (since: $0, connection) } }
+        for (_, connection) in idle.filter({ $0.since < limit }).sorted(by: { $0.since < $1.since })
+            .prefix(Self.maximumLeaving)
+        { connection.finishUp() }
+    }
+
     /// Counts a driver in and starts it.
     func begin(_ driver: RequestDriver) {
         driver.slot = requests.add(driver)

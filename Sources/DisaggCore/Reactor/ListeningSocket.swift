@@ -15,6 +15,10 @@ final class ListeningSocket: ReactorSource {
     /// Pause where the process has no descriptors left: the waiting client would be reported for ever.
     private static let exhaustionPause = TimeAmount.milliseconds(100)
 
+    /// Whether nothing was accepted since it was said why.
+    private var isResting = false
+    private let hasRoom: () -> Bool
+    private let crowded: () -> Void
     private let accepted: (CInt) -> Void
     private let exhausted: (SocketError) -> Void
 
@@ -22,12 +26,17 @@ final class ListeningSocket: ReactorSource {
     ///
     /// - Parameters:
     ///   - sharesPort: whether other sockets of this process may be bound to the address too (`SO_REUSEPORT`).
+    ///   - hasRoom: whether another client can be served; while not, clients wait in the system's queue.
+    ///   - crowded: called as long as a client waits that cannot be accepted, every 100 ms.
     ///   - accepted: takes the descriptor of a new connection, and owns it.
-    ///   - exhausted: hears why nothing could be accepted.
+    ///   - exhausted: hears once why nothing could be accepted.
     init(
-        on address: SocketAddress, sharesPort: Bool, reactor: Reactor, accepted: @escaping (CInt) -> Void,
+        on address: SocketAddress, sharesPort: Bool, reactor: Reactor, hasRoom: @escaping () -> Bool = { true },
+        crowded: @escaping () -> Void = {}, accepted: @escaping (CInt) -> Void,
         exhausted: @escaping (SocketError) -> Void
     ) throws(SocketError) {
+        self.hasRoom = hasRoom
+        self.crowded = crowded
         self.accepted = accepted
         self.exhausted = exhausted
         super.init(reactor: reactor, descriptor: try SocketOptions.makeStreamSocket(for: address))
@@ -43,11 +52,14 @@ final class ListeningSocket: ReactorSource {
     func start() -> Bool { reactor.add(self, events: .readable) }
 
     override func ready(_ events: ReadyEvents) {
+        // Somebody waits.
+        guard hasRoom() else { return rest(EMFILE) }
         for _ in 0..<Self.maximumAccepts {
-            guard isListening else { return }
+            guard isListening, hasRoom() else { return }
             let client = accept4(
                 descriptor, nil, nil, CInt(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
             if client >= 0 {
+                isResting = false
                 accepted(client)
                 continue
             }
@@ -63,7 +75,9 @@ final class ListeningSocket: ReactorSource {
     private var isListening: Bool { descriptor >= 0 }
 
     private func rest(_ code: CInt) {
-        exhausted(SocketError("accept a client", code))
+        if !isResting { exhausted(SocketError("accept a client", code)) }
+        isResting = true
+        crowded()
         reactor.modify(self, events: [])
         reactor.assumeIsolated().scheduleTask(in: Self.exhaustionPause) { [self] in
             if isListening { reactor.modify(self, events: .readable) }

@@ -15,13 +15,7 @@ package enum OpenFileLimit {
     /// - Returns: the limit from now on.
     @discardableResult
     package static func raise() -> Int {
-        var limit = rlimit()
-        #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        #else
-        let resource = RLIMIT_NOFILE
-        #endif
-        guard getrlimit(resource, &limit) == 0 else { return 0 }
+        guard var limit else { return 0 }
         if limit.rlim_cur < limit.rlim_max {
             var raised = limit
             raised.rlim_cur = limit.rlim_max
@@ -30,6 +24,29 @@ package enum OpenFileLimit {
         let descriptors = Int(clamping: limit.rlim_cur)
         lengthenTable(min(descriptors, longestTable))
         return descriptors
+    }
+
+    /// How many clients can be served at once with the descriptors that are free now: each has one, and another at an engine.
+    package static var clients: Int {
+        guard let limit else { return .max }
+        let lowestFree = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard lowestFree >= 0 else { return 1 }
+        close(lowestFree)
+        return max(1, (Int(clamping: limit.rlim_cur) - Int(lowestFree) - spare) / 2)
+    }
+
+    /// Descriptors for health checks, scrapes, logs and the admin API.
+    private static let spare = 64
+
+    #if canImport(Glibc)
+    private static let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    private static let resource = RLIMIT_NOFILE
+    #endif
+
+    private static var limit: rlimit? {
+        var limit = rlimit()
+        return getrlimit(resource, &limit) == 0 ? limit : nil
     }
 
     /// How long a table is made ahead, in descriptors of 8 bytes: 512 KiB of kernel memory where the limit is higher.

@@ -22,7 +22,8 @@ struct ListenerTests {
     }
 
     private func withListener(
-        loops: Int, _ body: (_ port: Int, _ open: [NIOLockedValueBox<Int>]) async throws -> Void
+        loops: Int, maximumClients: Int = 100,
+        _ body: (_ port: Int, _ open: [NIOLockedValueBox<Int>]) async throws -> Void
     ) async throws {
         let reactors = try (0..<loops).map { try Reactor(name: "test-\($0)") }
         let open = reactors.map { _ in NIOLockedValueBox(0) }
@@ -36,7 +37,7 @@ struct ListenerTests {
         let listener = try await DownstreamListener.bind(
             to: Endpoint(host: "127.0.0.1", port: 0),
             limits: DownstreamLimits(bodyBytes: 1_000, headBytes: 1_000, readTimeout: .seconds(30)),
-            handlers: handlers, reactors: reactors)
+            handlers: handlers, reactors: reactors, maximumClients: maximumClients)
         try await body(listener.port, open)
         await listener.close()
         for reactor in reactors { await reactor.stop() }
@@ -62,6 +63,28 @@ struct ListenerTests {
             try await add(15)
             #expect(open.map { $0.withLockedValue { $0 } } == [10, 10, 10])
             for client in clients { await client.close() }
+        }
+    }
+
+    @Test("a client whose engine's connection would find no descriptor waits instead of being refused")
+    func waits() async throws {
+        try await withListener(loops: 2, maximumClients: 2) { port, open in
+            var clients: [WireClient] = []
+            for _ in 0..<2 {
+                let client = try await WireClient(port: port)
+                try await client.send(WireRequest.get("/"))
+                #expect(await client.next()?.status == 200)
+                clients.append(client)
+            }
+            let third = try await WireClient(port: port)
+            try await third.send(WireRequest.get("/"))
+            async let answer = third.next()
+            // Longer than a listener rests.
+            try await Task.sleep(for: .milliseconds(250))
+            #expect(open.reduce(0) { sum, count in sum + count.withLockedValue { $0 } } == 2)
+            await clients[0].close()
+            #expect(await answer?.status == 200)
+            for client in [clients[1], third] { await client.close() }
         }
     }
 

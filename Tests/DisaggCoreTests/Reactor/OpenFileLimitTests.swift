@@ -12,4 +12,11 @@ struct OpenFileLimitTests {
         let size = try #require(Int(line.split(separator: "\t")[1]))
         #expect(size >= min(limit, 65_536))
     }
+
+    @Test("half of the free descriptors are left to the engines' connections")
+    func clients() {
+        let limit = OpenFileLimit.raise()
+        #expect(OpenFileLimit.clients <= (limit - 64) / 2)
+        #expect(OpenFileLimit.clients > (limit - 2_000) / 2)
+    }
 }
