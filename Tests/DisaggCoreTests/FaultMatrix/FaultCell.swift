@@ -117,6 +117,12 @@ struct FaultCell: Sendable {
             } else {
                 try await within(Self.deadline) {
                     while try await held.asyncAllIdle() { try await Task.sleep(for: .milliseconds(5)) }
+                    // A side-car has the request before the prefill engine has: there the decode begins with the KV.
+                    while role == .decode, topology.handoff == .llmd,
+                        try await harness.ledgers().allSatisfy({ $0.transferred == 0 })
+                    {
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
                 }
             }
             await connection.close()
