@@ -36,7 +36,9 @@ package struct RequestSplit: Sendable {
     /// - Parameters:
     ///   - maximumParts: a request for more is served by one decoder.
     ///   - areCopies: whether the engine samples each choice as if it were asked for alone.
-    package static func split(_ request: GenerationRequest, maximumParts: Int, areCopies: Bool = false) -> Outcome {
+    package static func split(
+        _ request: GenerationRequest, maximumParts: Int = maximumParts, areCopies: Bool = false
+    ) -> Outcome {
         let isList = request.endpoint == .completions && request.promptShape == .many
         let several: HandoffReason = isList ? .promptList : .severalChoices
         guard [.completions, .chatCompletions, .native].contains(request.endpoint) else { return .alone(several) }

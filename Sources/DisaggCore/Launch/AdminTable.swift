@@ -47,8 +47,7 @@ package enum AdminTable {
 
     /// A number of seconds as milliseconds with one digit, `-` where there is none.
     private static func milliseconds(_ seconds: JSONView?) -> String {
-        guard let seconds = seconds?.double else { return "-" }
-        return "\((seconds * 1e4).rounded() / 10) ms"
+        seconds?.double.map { "\(DecimalText.fixed($0 * 1e3, 1)) ms" } ?? "-"
     }
 
     private static func shown(_ value: JSONView?) -> String {

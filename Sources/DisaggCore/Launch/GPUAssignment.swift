@@ -10,10 +10,10 @@ package enum GPUAssignment {
     package static func list(_ text: String, option: String) throws(CommandError) -> [Int] {
         var list: [Int] = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
-            guard let first = ends.first ?? nil, let last = ends.last ?? nil, first >= 0, last >= first, last < 1024
-            else { throw CommandError("\(option): \"\(part)\" names no GPU; expected for example 0,2 or 4-7") }
-            list += first...last
+            guard let range = NumberRange.read(part, below: 1024) else {
+                throw CommandError("\(option): \"\(part)\" names no GPU; expected for example 0,2 or 4-7")
+            }
+            list += range
         }
         guard Set(list).count == list.count else { throw CommandError("\(option): a GPU is named twice in \(text)") }
         return list

@@ -79,10 +79,8 @@ package struct MachineProbe: Sendable {
     }
 
     private func readLimits(_ facts: inout MachineFacts) {
+        facts.openFiles = OpenFileLimit.current
         var limit = rlimit()
-        if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
-            facts.openFiles = Int(clamping: limit.rlim_cur)
-        }
         if getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0 {
             facts.lockedBytes = Int(clamping: limit.rlim_cur)
         }

@@ -33,9 +33,8 @@ package struct ProcessorBinding: Sendable {
     /// What stands before the command of an engine with these GPUs; empty where they are at several NUMA nodes, where
     /// their CPUs are not known, or are all that there are.
     package func prefix(gpus: [Int]) -> [String] {
-        let positions = gpus.map { gpu in host.devices.firstIndex { $0.index == gpu } }
-        let nodes = Set(positions.map { $0.flatMap { host.nodes[$0] } })
-        guard nodes.count == 1, nodes.first ?? nil != nil, let first = positions.first ?? nil,
+        let positions = gpus.compactMap { gpu in host.devices.firstIndex { $0.index == gpu } }
+        guard positions.count == gpus.count, host.node(of: positions) != nil, let first = positions.first,
             let near = host.processors[first].flatMap({ Self.numbers($0[...]) })?.intersection(allowed),
             !near.isEmpty, near != allowed
         else { return [] }
@@ -46,14 +45,8 @@ package struct ProcessorBinding: Sendable {
     static func numbers(_ text: Substring) -> Set<Int>? {
         var numbers: Set<Int> = []
         for part in text.split(separator: ",") {
-            let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
-                Int($0.filter { !$0.isWhitespace })
-            }
-            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0,
-                last >= first,
-                last < 65_536
-            else { return nil }
-            numbers.formUnion(first...last)
+            guard let range = NumberRange.read(part.filter { !$0.isWhitespace }, below: 65_536) else { return nil }
+            numbers.formUnion(range)
         }
         return numbers.isEmpty ? nil : numbers
     }

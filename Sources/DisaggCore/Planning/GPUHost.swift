@@ -91,6 +91,12 @@ public struct GPUHost: Sendable, Hashable {
         return result.sorted { $0.count > $1.count }
     }
 
+    /// The NUMA node of all devices at these positions; nil where they are at several, or it is not known.
+    func node(of positions: [Int]) -> Int? {
+        let found = Set(positions.map { nodes.indices.contains($0) ? nodes[$0] : nil })
+        return found.count == 1 ? found.first ?? nil : nil
+    }
+
     /// Keeps the GPUs that `selectors` name, by index or by the beginning of a UUID.
     ///
     /// - Throws: ``CommandError`` for a selector that fits none, or more than one.

@@ -46,10 +46,9 @@ public struct Placement: Sendable, Hashable {
 
     /// The `numactl` arguments that keep one engine near its GPUs; nil where they are at several NUMA nodes or unknown.
     public static func binding(_ seat: Seat, on hosts: [GPUHost]) -> String? {
-        guard hosts.indices.contains(seat.host) else { return nil }
-        let nodes = Set(
-            seat.positions.map { hosts[seat.host].nodes.indices.contains($0) ? hosts[seat.host].nodes[$0] : nil })
-        guard nodes.count == 1, let node = nodes.first ?? nil else { return nil }
+        guard hosts.indices.contains(seat.host), let node = hosts[seat.host].node(of: seat.positions) else {
+            return nil
+        }
         return "--cpunodebind=\(node) --membind=\(node)"
     }
 }

@@ -24,11 +24,8 @@ extension BackendPool {
         case .none: return .none
         case .full: return .full
         case .chosen(let decode):
-            switch pick(.prefill, in: snapshot, for: request, constraints, at: now, using: &generator) {
-            case .none: return .none
-            case .full: return .full
-            case .chosen(let prefill): return .chosen(PickedPair(prefill: prefill, decode: decode))
-            }
+            return pick(.prefill, in: snapshot, for: request, constraints, at: now, using: &generator)
+                .map { PickedPair(prefill: $0, decode: decode) }
         }
     }
 
@@ -48,11 +45,8 @@ extension BackendPool {
                 return .chosen(PickedPair(prefill: nil, decode: chosen, cachedTokens: choice.cachedTokens))
             }
         }
-        switch pick(.decode, in: snapshot, for: request, constraints, at: now, using: &generator) {
-        case .none: return .none
-        case .full: return .full
-        case .chosen(let decode): return .chosen(PickedPair(prefill: nil, decode: decode))
-        }
+        return pick(.decode, in: snapshot, for: request, constraints, at: now, using: &generator)
+            .map { PickedPair(prefill: nil, decode: $0) }
     }
 
     /// Chooses a backend of one role.

@@ -16,8 +16,7 @@ enum RequestSplitting {
         guard isRefused || reason == .promptList || reason == .severalChoices, !shared.pool.prefill.isEmpty else {
             return .whole(request, alone: reason)
         }
-        switch RequestSplit.split(request, maximumParts: RequestSplit.maximumParts, areCopies: handoff.choicesAreCopies)
-        {
+        switch RequestSplit.split(request, areCopies: handoff.choicesAreCopies) {
         case .alone(let why): return .whole(request, alone: why)
         case .split(let split):
             let part = try split.request(prompt: 0)

@@ -26,13 +26,16 @@ package enum OpenFileLimit {
         return descriptors
     }
 
+    /// The limit now; nil where it cannot be read.
+    package static var current: Int? { limit.map { Int(clamping: $0.rlim_cur) } }
+
     /// How many clients can be served at once with the descriptors that are free now: each has one, and another at an engine.
     package static var clients: Int {
-        guard let limit else { return .max }
+        guard let current else { return .max }
         let lowestFree = open("/dev/null", O_RDONLY | O_CLOEXEC)
         guard lowestFree >= 0 else { return 1 }
         close(lowestFree)
-        return max(1, (Int(clamping: limit.rlim_cur) - Int(lowestFree) - spare) / 2)
+        return max(1, (current - Int(lowestFree) - spare) / 2)
     }
 
     /// Descriptors for health checks, scrapes, logs and the admin API.

@@ -57,6 +57,14 @@ final class ScriptedServer: Sendable {
 
     var log: Log { state.withLockedValue { $0 } }
     var endpoint: Endpoint { Endpoint(host: "127.0.0.1", port: port) }
+    /// It alone serves every request.
+    var deployment: Deployment {
+        var deployment = Deployment()
+        deployment.handoff = .none
+        deployment.prefill.replicas = 0
+        deployment.decode.urls = [endpoint]
+        return deployment
+    }
 
     /// Starts a server.
     ///

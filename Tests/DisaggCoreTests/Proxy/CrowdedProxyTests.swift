@@ -13,11 +13,7 @@ struct CrowdedProxyTests {
         let server = try await ScriptedServer { _, _, _ in
             .send([ScriptedReply.streamHead, ScriptedReply.chunk("data: 1\n\n")])
         }
-        var deployment = Deployment()
-        deployment.handoff = .none
-        deployment.prefill.replicas = 0
-        deployment.decode.urls = [server.endpoint]
-        let shared = ProxyShared(deployment: deployment, logger: Logger(label: "test"))
+        let shared = ProxyShared(deployment: server.deployment, logger: Logger(label: "test"))
         let reactor = try Reactor(name: "test")
         let (loop, handler) = try await reactor.submit {
             let loop = LoopContext(reactor: reactor, index: 0, shared: shared)

@@ -25,11 +25,7 @@ struct RequestLifetimeTests {
         // A stream that nobody ends is only left by its client.
         if case .send(let pieces) = reply, pieces.count > 1, !pieces[1].contains("[DONE]"), !clientLeaves { return }
         let server = try await ScriptedServer { _, _, _ in reply }
-        var deployment = Deployment()
-        deployment.handoff = .none
-        deployment.prefill.replicas = 0
-        deployment.decode.urls = [server.endpoint]
-        let shared = ProxyShared(deployment: deployment, logger: Logger(label: "test"))
+        let shared = ProxyShared(deployment: server.deployment, logger: Logger(label: "test"))
         let reactor = try Reactor(name: "test")
         let loop = try await reactor.submit {
             NIOLoopBound(LoopContext(reactor: reactor, index: 0, shared: shared), eventLoop: reactor)
